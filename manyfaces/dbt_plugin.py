@@ -1,0 +1,28 @@
+"""dbt-duckdb plugin that hands the pseudonymisation key to DuckDB outside Jinja.
+
+A key that passes through Jinja ends in target/ and logs/. Session variables do not.
+"""
+
+from typing import Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+
+from manyfaces.pseudonyms import hmac_pads, key_from_environment
+from manyfaces.threads import set_thread_environment
+
+set_thread_environment()
+
+
+class Plugin(BasePlugin):
+    """Sets the HMAC pads as variables of every cursor (they are not inherited from the connection)."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Read the key once, when dbt opens the database."""
+        key, self._is_demo = key_from_environment()
+        self._inner, self._outer = hmac_pads(key)
+
+    def configure_cursor(self, cursor: Any) -> None:
+        """Set the variables that the macro pseudonym() reads."""
+        cursor.execute("set variable pseudonym_inner_pad = ?::blob", [self._inner]).fetchall()
+        cursor.execute("set variable pseudonym_outer_pad = ?::blob", [self._outer]).fetchall()
+        cursor.execute("set variable pseudonym_key_is_demo = ?", [self._is_demo]).fetchall()
