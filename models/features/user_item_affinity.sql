@@ -1,0 +1,46 @@
+with events as (
+    select * from {{ ref('events') }}
+),
+
+weighted as (
+    select
+        *,
+        {{ decay('age_days', var('affinity_half_life_days')) }} as decay_weight
+    from events
+),
+
+summed as (
+    select
+        user_key,
+        item_id,
+        sum(preference * decay_weight) as decayed_preference,
+        sum(case when preference > 0 then decay_weight else 0 end) as decayed_events,
+        count(*) as events,
+        count(*) filter (where preference > 0) as positive_events,
+        sum(coalesce(quantity, 0)) as quantity,
+        sum(amount) as amount,
+        min(event_at) as first_event_at,
+        max(event_at) as last_event_at,
+        max(case when preference > 0 then event_at end) as last_positive_event_at
+    from weighted
+    group by user_key, item_id
+),
+
+final as (
+    select
+        user_key,
+        item_id,
+        round({{ damp('decayed_preference') }}, 6) as affinity,
+        round(decayed_events, 6) as decayed_events,
+        events,
+        positive_events,
+        round(quantity, 6) as quantity,
+        round(amount, 4) as amount,
+        first_event_at,
+        last_event_at,
+        last_positive_event_at,
+        cast(first_event_at as date) < cast(last_event_at as date) as is_repeated
+    from summed
+)
+
+select * from final

@@ -1,0 +1,24 @@
+{{ config(enabled=var('input') == 'complete_journey') }}
+
+with products as (
+    select * from {{ complete_journey_file('products') }}
+),
+
+final as (
+    select
+        cast(product_id as string) as item_id,
+        {{ sentence_case('product_type') }}
+        || ', ' || lower(brand) || ' brand'
+        || coalesce(', ' || package_size, '') as title,
+        product_category as category,
+        product_type as subcategory,
+        brand,
+        'Department ' || lower(department) as description,
+        cast(null as double) as price,
+        cast(null as timestamp) as released_at,
+        true as is_active,
+        to_json({x_department: department, x_manufacturer_id: manufacturer_id})::varchar as extras
+    from products
+)
+
+select * from final

@@ -1,0 +1,3 @@
+{{ config(enabled=var('input') == 'complete_journey') }}
+
+{{ empty_input('user_relations') }}

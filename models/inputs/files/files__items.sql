@@ -1,0 +1,3 @@
+{{ config(enabled=var('input') == 'files') }}
+
+{{ select_file('items') }}
