@@ -21,18 +21,37 @@
     regexp_replace({{ expression }}, '{{ pattern }}', '{{ replacement }}')
 {%- endmacro %}
 
-{# The n values with the highest order key, highest first, as an array: a bounded heap, never a sort of everything. #}
-{% macro top_values(value, order_key, n) -%}
-    {{ return(adapter.dispatch('top_values', 'manyfaces')(value, order_key, n)) }}
+{# The n highest rows, compared column by column, highest first, as an array of structs: a bounded heap, no sort. #}
+{% macro top_rows(columns, n) -%}
+    {{ return(adapter.dispatch('top_rows', 'manyfaces')(columns, n)) }}
 {%- endmacro %}
-{% macro default__top_values(value, order_key, n) -%}
-    max_by({{ value }}, {{ order_key }}, {{ n }})
+{% macro default__top_rows(columns, n) -%}
+    max(struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ", " if not loop.last }}{% endfor %}), {{ n }})
 {%- endmacro %}
-{% macro spark__top_values(value, order_key, n) -%}
-    transform(
-        slice(reverse(array_sort(array_agg(struct({{ order_key }} as order_key, {{ value }} as value)))), 1, {{ n }}),
-        entry -> entry.value
-    )
+{% macro spark__top_rows(columns, n) -%}
+    slice(reverse(array_sort(array_agg(struct({{ columns | join(', ') }})))), 1, {{ n }})
+{%- endmacro %}
+
+{# One row per element of an array, in a select list. #}
+{% macro explode(array) -%}
+    {{ return(adapter.dispatch('explode', 'manyfaces')(array)) }}
+{%- endmacro %}
+{% macro default__explode(array) -%}
+    unnest({{ array }})
+{%- endmacro %}
+{% macro spark__explode(array) -%}
+    explode({{ array }})
+{%- endmacro %}
+
+{# One field of an array of structs, in reversed order. #}
+{% macro field_reversed(rows, field) -%}
+    {{ return(adapter.dispatch('field_reversed', 'manyfaces')(rows, field)) }}
+{%- endmacro %}
+{% macro default__field_reversed(rows, field) -%}
+    list_reverse(list_transform({{ rows }}, lambda entry: entry.{{ field }}))
+{%- endmacro %}
+{% macro spark__field_reversed(rows, field) -%}
+    reverse(transform({{ rows }}, entry -> entry.{{ field }}))
 {%- endmacro %}
 
 {# Sunday is 0 in DuckDB and 1 in Spark; here Monday is 1 and Sunday 7, as in ISO 8601. #}

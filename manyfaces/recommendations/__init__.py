@@ -1,1 +1,1 @@
-"""recommendations."""
+"""Candidate sources of the recommendations: collaborative (EASE^R), content, neighbours."""

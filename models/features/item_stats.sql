@@ -25,7 +25,8 @@ item_users as (
     select
         item_id,
         count(*) filter (where positive_events > 0) as users,
-        count(*) filter (where positive_events > 0 and is_repeated) as repeat_users
+        count(*) filter (where positive_events > 0 and is_repeated) as repeat_users,
+        sum(recent_events) as decayed_popularity
     from affinity
     group by item_id
 ),
@@ -35,8 +36,6 @@ item_events as (
         item_id,
         count(*) as events,
         count(*) filter (where preference > 0) as positive_events,
-        sum(case when preference > 0 then {{ decay('age_days', var('popularity_half_life_days')) }} else 0 end)
-            as decayed_popularity,
         count(*) filter (where preference > 0 and age_days < {{ var('popularity_half_life_days') }})
             as recent_events,
         count(*) filter (
@@ -59,11 +58,13 @@ final as (
         known_items.item_id,
         known_items.title,
         known_items.category,
+        known_items.subcategory,
+        known_items.brand,
         known_items.is_active,
         coalesce(item_users.users, 0) as users,
         coalesce(item_events.events, 0) as events,
         coalesce(item_events.positive_events, 0) as positive_events,
-        round(coalesce(item_events.decayed_popularity, 0), 6) as decayed_popularity,
+        round(coalesce(item_users.decayed_popularity, 0), 5) as decayed_popularity,
         -- Smoothed by ten events on either side, so that 1 against 0 is no trend.
         round(
             ln((coalesce(item_events.recent_events, 0) + 10.0e0) / (coalesce(item_events.earlier_events, 0) + 10.0e0)), 6
@@ -78,6 +79,8 @@ final as (
         on known_items.item_id = item_users.item_id
     left join item_events
         on known_items.item_id = item_events.item_id
+    -- An item that only later events speak of is not known yet.
+    where known_items.is_described or item_events.item_id is not null
 )
 
 select * from final

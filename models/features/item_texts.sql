@@ -1,53 +1,15 @@
-with items as (
-    select * from {{ ref('stg_items') }}
-),
-
-wall as (
-    select * from {{ ref('wall') }}
-),
-
-known_items as (
-    select items.*
-    from items
-    cross join wall
-    where
-        (items.released_at is null or items.released_at < wall.as_of)
-        and (items.has_title or items.category is not null)
-),
-
-described as (
-    select
-        item_id,
-        lower(
-            case when has_title then title else '' end
-            || ', ' || coalesce(category, '')
-            || case when subcategory is null or lower(title) like lower(subcategory) || '%' then '' else ', ' || subcategory end
-            || coalesce(', ' || substr(description, 1, 200), '')
-        ) as text
-    from known_items
-),
-
--- Sizes and counts say little about meaning, and without them far fewer texts are distinct.
-normalised as (
-    select
-        item_id,
-        trim({{ replace_matches(
-            replace_matches(
-                replace_matches('text', '[0-9][0-9./x-]*[ ]*(oz|lb|g|kg|ml|l|ct|pk|pack|ga|gal|cl|cm|mm|in|inch|dz|pt|qt|m)?([^a-z]|$)', ' '),
-                '(, *)+', ', '
-            ),
-            '[ ]+', ' '
-        ) }}, ' ,') as text
-    from described
+with item_text_keys as (
+    select * from {{ ref('item_text_keys') }}
 ),
 
 final as (
     select
-        item_id,
-        text,
-        md5(text) as text_key
-    from normalised
-    where text <> ''
+        cast(row_number() over (order by text_key) - 1 as integer) as text_index,
+        text_key,
+        min(text) as text,
+        count(*) as items
+    from item_text_keys
+    group by text_key
 )
 
 select * from final

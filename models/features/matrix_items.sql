@@ -6,12 +6,12 @@ matrix_users as (
     select * from {{ ref('matrix_users') }}
 ),
 
-item_texts as (
-    select * from {{ ref('item_texts') }}
+item_text_keys as (
+    select * from {{ ref('item_text_keys') }}
 ),
 
-texts as (
-    select * from {{ ref('texts') }}
+item_texts as (
+    select * from {{ ref('item_texts') }}
 ),
 
 -- In small data one user in a hundred is enough.
@@ -34,13 +34,13 @@ final as (
     select
         cast(ranked.item_index as integer) as item_index,
         ranked.item_id,
-        texts.text_index,
+        item_texts.text_index,
         ranked.users
     from ranked
+    left join item_text_keys
+        on ranked.item_id = item_text_keys.item_id
     left join item_texts
-        on ranked.item_id = item_texts.item_id
-    left join texts
-        on item_texts.text_key = texts.text_key
+        on item_text_keys.text_key = item_texts.text_key
     where ranked.item_index < {{ var('max_matrix_items') }}
 )
 

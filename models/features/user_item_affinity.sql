@@ -5,7 +5,8 @@ with events as (
 weighted as (
     select
         *,
-        {{ decay('age_days', var('affinity_half_life_days')) }} as decay_weight
+        {{ decay('age_days', var('affinity_half_life_days')) }} as decay_weight,
+        {{ decay('age_days', var('popularity_half_life_days')) }} as recent_weight
     from events
 ),
 
@@ -15,6 +16,7 @@ summed as (
         item_id,
         sum(preference * decay_weight) as decayed_preference,
         sum(case when preference > 0 then decay_weight else 0 end) as decayed_events,
+        sum(case when preference > 0 then recent_weight else 0 end) as recent_events,
         count(*) as events,
         count(*) filter (where preference > 0) as positive_events,
         sum(coalesce(quantity, 0)) as quantity,
@@ -32,6 +34,7 @@ final as (
         item_id,
         round({{ damp('decayed_preference') }}, 6) as affinity,
         round(decayed_events, 6) as decayed_events,
+        round(recent_events, 6) as recent_events,
         events,
         positive_events,
         round(quantity, 6) as quantity,

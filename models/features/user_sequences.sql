@@ -12,9 +12,7 @@ newest_first as (
     select
         user_key,
         count(*) as events,
-        {{ top_values('item_id', '(event_at, item_id, event_type)', var('max_sequence_length')) }} as item_ids,
-        {{ top_values('event_type', '(event_at, item_id, event_type)', var('max_sequence_length')) }} as event_types,
-        {{ top_values('event_at', '(event_at, item_id, event_type)', var('max_sequence_length')) }} as event_times
+        {{ top_rows(['event_at', 'item_id', 'event_type'], var('max_sequence_length')) }} as newest_events
     from positive_events
     group by user_key
 ),
@@ -24,9 +22,9 @@ final as (
         user_key,
         events,
         least(events, {{ var('max_sequence_length') }}) as sequence_length,
-        list_reverse(item_ids) as item_ids,
-        list_reverse(event_types) as event_types,
-        list_reverse(event_times) as event_times
+        {{ field_reversed('newest_events', 'item_id') }} as item_ids,
+        {{ field_reversed('newest_events', 'event_type') }} as event_types,
+        {{ field_reversed('newest_events', 'event_at') }} as event_times
     from newest_first
 )
 

@@ -45,6 +45,7 @@ final as (
         coalesce(described.item_id, used.item_id) as item_id,
         coalesce(described.title, described.item_id, used.item_id) as title,
         described.title is not null as has_title,
+        described.item_id is not null as is_described,
         described.category,
         described.subcategory,
         described.brand,

@@ -13,7 +13,7 @@ final as (
         product_category as category,
         product_type as subcategory,
         brand,
-        'Department ' || lower(department) as description,
+        cast(null as string) as description,
         cast(null as double) as price,
         cast(null as timestamp) as released_at,
         true as is_active,

@@ -1,0 +1,162 @@
+"""Content candidates: items whose text is near to the texts that a user likes.
+
+Cosine of the user's text vector and the vectors of the items' texts. Many items share a text, and a list
+of one text thirty times helps nobody: every text gives at most one item, its most used one that is new to
+the user.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from manyfaces.progress import stage
+from manyfaces.recommendations.top_items import DECIMALS, RankedItems, entry_rows, top_columns, top_entries
+
+MODEL_VERSION = "content-1"
+BLOCK_USERS = 512
+EVIDENCE_ITEMS = 20
+"""Own items of a user that can be named as the reason."""
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Scale every row to length 1; rows of zeros stay.
+
+    Args:
+        vectors: (rows, dims).
+
+    Returns:
+        (rows, dims) float32.
+    """
+    vectors = np.asarray(vectors, np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def most_used_new_items(
+    users: np.ndarray, texts: np.ndarray, item_texts: np.ndarray, usable: np.ndarray, seen: sparse.csr_matrix
+) -> np.ndarray:
+    """Find the most used item of each wanted text that its user has not seen.
+
+    Args:
+        users: (pairs,) row of `seen`.
+        texts: (pairs,) text that is wanted for the user.
+        item_texts: (items,) text of each item, items by falling use; -1 without text.
+        usable: (items,) bool, items with a text that may be recommended.
+        seen: (users, items) CSR.
+
+    Returns:
+        (pairs,) item index, -1 where the user has seen all items of the text.
+    """
+    items = np.flatnonzero(usable)
+    items = items[np.argsort(item_texts[items], kind="stable")]
+    first = np.searchsorted(item_texts[items], texts, side="left")
+    last = np.searchsorted(item_texts[items], texts, side="right")
+    known = entry_rows(seen) * seen.shape[1] + seen.indices
+    found = np.full(len(users), -1)
+    open_pairs = np.flatnonzero(first < last)
+    while len(open_pairs):
+        candidates = items[first[open_pairs]]
+        is_new = ~np.isin(users[open_pairs] * seen.shape[1] + candidates, known)
+        found[open_pairs[is_new]] = candidates[is_new]
+        first[open_pairs] += 1
+        open_pairs = open_pairs[~is_new & (first[open_pairs] < last[open_pairs])]
+    return found
+
+
+def nearest_own_items(
+    users: np.ndarray,
+    texts: np.ndarray,
+    matrix: sparse.csr_matrix,
+    item_texts: np.ndarray,
+    text_vectors: np.ndarray,
+    count: int = EVIDENCE_ITEMS,
+) -> np.ndarray:
+    """Find, for each recommended text, the user's own item that is nearest to it.
+
+    Args:
+        users: (pairs,) row of `matrix`.
+        texts: (pairs,) recommended text.
+        matrix: (users, items) affinities of the user's own items.
+        item_texts: (items,) text of each item, -1 without text.
+        text_vectors: (texts, dims) rows of length 1.
+        count: a user's items with the highest affinity that come into question.
+
+    Returns:
+        (pairs,) item index, -1 for users without an own item that has a text.
+    """
+    has_text = item_texts[matrix.indices] >= 0
+    row, item, _ = top_entries(
+        entry_rows(matrix)[has_text], matrix.indices[has_text], matrix.data[has_text], count
+    )
+    own = np.full((matrix.shape[0], count), -1)
+    own[row, np.arange(len(row)) - np.searchsorted(row, row, side="left")] = item
+    own_texts = np.where(own >= 0, item_texts[own], 0)
+    nearest = np.full(len(users), -1)
+    bounds = np.searchsorted(users, np.arange(matrix.shape[0] + 1))
+    for user in np.unique(users):
+        pairs = slice(bounds[user], bounds[user + 1])
+        kept = own[user] >= 0
+        if kept.any():
+            cosines = text_vectors[texts[pairs]] @ text_vectors[own_texts[user, kept]].T
+            nearest[pairs] = own[user, kept][np.round(cosines, DECIMALS).argmax(axis=1)]
+    return nearest
+
+
+def content_candidates(
+    user_vectors: np.ndarray,
+    text_vectors: np.ndarray,
+    item_texts: np.ndarray,
+    matrix: sparse.csr_matrix,
+    seen: sparse.csr_matrix,
+    allowed: np.ndarray,
+    *,
+    count: int,
+    block_users: int = BLOCK_USERS,
+) -> RankedItems:
+    """Find the items new to each user whose text is nearest to what the user likes, one per text.
+
+    Args:
+        user_vectors: (users, dims); a row of zeros gets no candidates.
+        text_vectors: (texts, dims).
+        item_texts: (items,) text of each item, items by falling use; -1 without text.
+        matrix: (users, items) affinities; they rank the own items that can be evidence.
+        seen: (users, items) CSR; every stored entry is an item that the user knows.
+        allowed: (items,) bool, items that may be recommended.
+        count: at most this many items per user.
+        block_users: users that are scored at once.
+
+    Returns:
+        user_index, item_index, score (cosine) and evidence_item_index (-1 for none), by user, best first.
+    """
+    usable = allowed & (item_texts >= 0)
+    texts = np.unique(item_texts[usable])
+    vectors = unit_rows(text_vectors)
+    found = [np.empty((4, 0))]
+    with stage("content candidates") as progress:
+        items_of_text = sparse.csr_matrix(
+            (np.ones(usable.sum()), (np.flatnonzero(usable), np.searchsorted(texts, item_texts[usable]))),
+            shape=(len(item_texts), len(texts)),
+        )
+        sizes = np.asarray(items_of_text.sum(axis=0)).ravel()
+        for start in range(0, len(user_vectors) if len(texts) else 0, block_users):
+            rows = slice(start, start + block_users)
+            scores = unit_rows(user_vectors[rows]) @ vectors[texts].T
+            block_seen = seen[rows]
+            known = sparse.csr_matrix(
+                (np.ones(block_seen.nnz), block_seen.indices, block_seen.indptr), shape=block_seen.shape
+            )
+            seen_items = (known @ items_of_text).tocoo()
+            used_up = seen_items.data >= sizes[seen_items.col]
+            scores[seen_items.row[used_up], seen_items.col[used_up]] = -np.inf
+            user, column, score = top_columns(scores, count)
+            text = texts[column]
+            item = most_used_new_items(user, text, item_texts, usable, block_seen)
+            evidence = nearest_own_items(user, text, matrix[rows], item_texts, vectors)
+            found.append(np.stack([start + user, item, score, evidence]))
+        user, item, score, evidence = np.concatenate(found, axis=1)
+        progress.rows = len(user)
+    return {
+        "user_index": user.astype(np.int32),
+        "item_index": item.astype(np.int32),
+        "score": score,
+        "evidence_item_index": evidence.astype(np.int32),
+    }

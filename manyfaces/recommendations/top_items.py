@@ -1,0 +1,142 @@
+"""Best items per user out of blocks of scores, with every tie broken the same way.
+
+Item indices count from the most used item, so a tie goes to the lower index: the more used item.
+Only positive scores become candidates: zero and less mean that nothing speaks for the item.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from scipy import sparse
+
+DECIMALS = 6
+"""Scores are rounded to this many digits before they rank, so that the last bit decides nothing."""
+
+_SCALE = 10**DECIMALS
+
+RankedItems = dict[str, np.ndarray]
+"""Columns of equal length: user_index int32, item_index int32, score float64, is_repeat bool."""
+
+
+def empty_ranking() -> RankedItems:
+    """Give a ranking without rows."""
+    return {
+        "user_index": np.empty(0, np.int32),
+        "item_index": np.empty(0, np.int32),
+        "score": np.empty(0, np.float64),
+        "is_repeat": np.empty(0, bool),
+    }
+
+
+def top_columns(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the highest positive scores of every row without sorting the rows.
+
+    Score and column are packed into one integer, so that a partition is exact and a tie goes to the
+    lower column.
+
+    Args:
+        scores: (rows, columns) finite floats, below 1e12 / columns; -inf marks what must not come.
+        count: at most this many per row.
+
+    Returns:
+        Row, column and rounded score of each find, ordered by row, then best first.
+    """
+    rows, columns = scores.shape
+    count = min(count, columns)
+    if rows == 0 or count <= 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    scaled = np.multiply(np.maximum(scores, 0), _SCALE, dtype=np.float64)
+    keys = np.rint(scaled, out=scaled).astype(np.int64)
+    keys *= columns
+    keys += np.arange(columns - 1, -1, -1)
+    if count < columns:
+        keys = np.partition(keys, columns - count, axis=1)[:, columns - count :]
+    keys = np.sort(keys, axis=1)[:, ::-1]
+    values, reversed_columns = np.divmod(keys, columns)
+    row, place = np.nonzero(values > 0)
+    return row, columns - 1 - reversed_columns[row, place], values[row, place] / _SCALE
+
+
+def top_entries(
+    rows: np.ndarray, columns: np.ndarray, scores: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the highest positive scores of every row among single entries (row, column, score).
+
+    Args:
+        rows: (entries,) row of each entry.
+        columns: (entries,) column of each entry.
+        scores: (entries,) score of each entry.
+        count: at most this many per row.
+
+    Returns:
+        Row, column and rounded score of each find, ordered by row, then best first.
+    """
+    values = np.rint(scores.astype(np.float64) * _SCALE) / _SCALE
+    order = np.lexsort((columns, -values, rows))
+    order = order[values[order] > 0]
+    rows, columns, values = rows[order], columns[order], values[order]
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows, side="left")
+    kept = place < count
+    return rows[kept], columns[kept], values[kept]
+
+
+def entry_rows(matrix: sparse.csr_matrix) -> np.ndarray:
+    """Give the row of every stored entry of a CSR matrix, in stored order."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def rank_block(
+    scores: np.ndarray, seen: sparse.csr_matrix, allowed: np.ndarray, count: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
+    """Rank one block of users: first items new to them, then items that they have seen.
+
+    Args:
+        scores: (users, items) of the block; what is not allowed or was seen is set to -inf in place.
+        seen: (users, items) CSR; every stored entry is an item that the user knows.
+        allowed: (items,) bool, items that may be recommended.
+        count: at most this many of either kind per user.
+
+    Yields:
+        Row in the block, item, rounded score, and whether the user knew the item already.
+    """
+    rows, columns = entry_rows(seen), seen.indices
+    usable = allowed[columns]
+    repeated = top_entries(rows[usable], columns[usable], scores[rows[usable], columns[usable]], count)
+    scores[:, ~allowed] = -np.inf
+    scores[rows, columns] = -np.inf
+    yield (*top_columns(scores, count), False)
+    yield (*repeated, True)
+
+
+def rank_blocks(
+    blocks: Iterable[tuple[int, np.ndarray]], seen: sparse.csr_matrix, allowed: np.ndarray, count: int
+) -> RankedItems:
+    """Rank all users, block by block; never more than one block of dense scores is in memory.
+
+    Args:
+        blocks: (first user, (users of the block, scored items) scores). Scored items are the first columns of
+            `seen`; the others get no score.
+        seen: (users, items) CSR; every stored entry is an item that the user knows.
+        allowed: (items,) bool, items that may be recommended.
+        count: at most this many new and this many known items per user.
+
+    Returns:
+        Rows ordered by user, new before known, best first.
+    """
+    found: list[RankedItems] = [empty_ranking()]
+    for start, scores in blocks:
+        users, items = scores.shape
+        for row, column, score, is_repeat in rank_block(
+            scores, seen[start : start + users, :items], allowed[:items], count
+        ):
+            found.append(
+                {
+                    "user_index": (start + row).astype(np.int32),
+                    "item_index": column.astype(np.int32),
+                    "score": score,
+                    "is_repeat": np.full(len(row), is_repeat),
+                }
+            )
+    table = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    order = np.lexsort((table["is_repeat"], table["user_index"]))
+    return {name: values[order] for name, values in table.items()}

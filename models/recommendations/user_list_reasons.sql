@@ -1,0 +1,159 @@
+with lists as (
+    select * from {{ ref('user_lists') }}
+),
+
+users as (
+    select * from {{ ref('user_attributes') }}
+),
+
+item_stats as (
+    select * from {{ ref('item_stats') }}
+),
+
+assignments as (
+    select * from {{ ref('segment_assignments') }}
+    where segmentation = '{{ var("default_segmentation") }}' and not is_unassigned
+),
+
+segment_names as (
+    select * from {{ ref('segment_labels') }}
+),
+
+segment_items as (
+    select * from {{ ref('segment_items') }}
+    where segmentation = '{{ var("default_segmentation") }}' and list = 'popular'
+),
+
+-- The user's own strong item that most often stands beside the recommended one.
+own_items as (
+    select
+        matrix_users.user_key,
+        matrix_items.item_id
+    from {{ ref('user_top_items') }} as top_items
+    inner join {{ ref('matrix_users') }} as matrix_users
+        on top_items.user_index = matrix_users.user_index
+    inner join {{ ref('matrix_items') }} as matrix_items
+        on top_items.item_index = matrix_items.item_index
+),
+
+collaborative_rows as (
+    select distinct
+        user_key,
+        item_id
+    from lists
+    where source = 'collaborative'
+),
+
+anchors as (
+    select
+        collaborative_rows.user_key,
+        collaborative_rows.item_id,
+        max_by(
+            neighbours.item_id, (neighbours.score, neighbours.item_id)
+        ) as anchor_item_id,
+        max_by(
+            neighbours.together_users, (neighbours.score, neighbours.item_id)
+        ) as together_users
+    from collaborative_rows
+    inner join {{ ref('item_neighbours') }} as neighbours
+        on collaborative_rows.item_id = neighbours.similar_item_id
+    inner join own_items
+        on
+            collaborative_rows.user_key = own_items.user_key
+            and neighbours.item_id = own_items.item_id
+    where neighbours.item_id <> neighbours.similar_item_id
+    group by collaborative_rows.user_key, collaborative_rows.item_id
+),
+
+evidenced as (
+    select
+        lists.*,
+        assignments.segment_id,
+        segment_names.name as segment_name,
+        users.positive_events as user_events,
+        item_stats.title,
+        item_stats.users as item_users,
+        segment_items.share as segment_share,
+        segment_items.lift as segment_lift,
+        segment_items.users as segment_item_users,
+        coalesce(
+            case when lists.source = 'collaborative' then anchors.anchor_item_id end,
+            case when lists.source = 'content' then lists.evidence_item_id end
+        ) as anchor_item_id,
+        case when lists.source = 'collaborative' then anchors.together_users end as together_users
+    from lists
+    inner join users
+        on lists.user_key = users.user_key
+    inner join item_stats
+        on lists.item_id = item_stats.item_id
+    left join assignments
+        on lists.user_key = assignments.user_key
+    left join segment_names
+        on assignments.segment_id = segment_names.segment_id
+    left join segment_items
+        on
+            assignments.segment_id = segment_items.segment_id
+            and lists.item_id = segment_items.item_id
+    left join anchors
+        on
+            lists.source = 'collaborative'
+            and lists.user_key = anchors.user_key
+            and lists.item_id = anchors.item_id
+),
+
+final as (
+    select
+        evidenced.user_key,
+        evidenced.list,
+        evidenced.rank,
+        evidenced.item_id,
+        evidenced.title,
+        evidenced.score,
+        evidenced.source,
+        case evidenced.source
+            when 'buy_again'
+                then
+                    'In this user''s history ' || evidenced.evidence_events
+                    || case when evidenced.evidence_events = 1 then ' time, on ' else ' times, last on ' end
+                    || cast(cast(evidenced.evidence_at as date) as string)
+            when 'collaborative'
+                then
+                    case
+                        when anchor_items.title is not null
+                            then
+                                'Goes with ' || anchor_items.title || ' from this user''s history: '
+                                || evidenced.together_users || ' users have both among their favourites'
+                        else 'Chosen by users with a similar history'
+                    end
+            when 'content'
+                then coalesce('Described much like ' || anchor_items.title || ' from this user''s history',
+                    'Described much like this user''s history')
+            when 'segment'
+                then
+                    'Popular in the segment ' || evidenced.segment_name || ': '
+                    || cast(round(100 * evidenced.segment_share) as integer) || ' % of its users, '
+                    || round(evidenced.segment_lift, 1) || ' times the share among all users'
+            else 'Popular with everybody: ' || evidenced.item_users || ' users'
+        end as reason,
+        evidenced.anchor_item_id as evidence_item_id,
+        cast(case evidenced.source
+            when 'buy_again' then evidenced.evidence_events
+            when 'collaborative' then evidenced.together_users
+            when 'segment' then evidenced.segment_item_users
+            when 'popular' then evidenced.item_users
+        end as bigint) as evidence_count,
+        evidenced.segment_id,
+        evidenced.segment_name,
+        case
+            when evidenced.source = 'popular' then 3
+            when evidenced.source = 'segment' then 2
+            when evidenced.user_events < {{ var('thin_history_events') }} then 1
+            else 0
+        end as fallback_level,
+        evidenced.is_repeat
+    from evidenced
+    left join item_stats as anchor_items
+        on evidenced.anchor_item_id = anchor_items.item_id
+)
+
+select * from final

@@ -1,0 +1,45 @@
+{%- set columns = var('demographic_columns') %}
+
+with users as (
+    select * from {{ ref('user_attributes') }}
+),
+
+described as (
+    select
+        user_key,
+        {{ columns[0] }} as first_value,
+        {% for column in columns -%}
+            coalesce({{ '\', \' || ' if not loop.first }}{{ column }}, ''){{ ' || ' if not loop.last }}
+        {%- endfor %} as full_value
+    from users
+    where {{ columns[0] }} is not null
+),
+
+counted as (
+    select
+        *,
+        count(*) over (partition by full_value) as cell_users,
+        count(*) over () as all_users
+    from described
+),
+
+named as (
+    select
+        user_key,
+        case
+            when cell_users >= {{ var('min_demographic_share') }} * all_users then full_value
+            else first_value || ', other'
+        end as segment_name
+    from counted
+),
+
+final as (
+    select
+        user_key,
+        trim({{ replace_matches('lower(segment_name)', '[^a-z0-9+]+', '-') }}, '-') as segment_code,
+        segment_name,
+        'Stated attributes: ' || segment_name as reason
+    from named
+)
+
+select * from final

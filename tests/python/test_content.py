@@ -1,0 +1,86 @@
+"""Content candidates: nearest texts, one item per text, reasons that are the user's own."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from manyfaces.recommendations.content import content_candidates, unit_rows
+
+# Texts: 0 and 1 are near to each other, 2 is apart, 3 points the other way.
+TEXTS = np.array([[1, 0.0], [0.9, 0.3], [0.1, 1], [-1, -1]], np.float32)
+# Items by falling use: 0 and 3 share text 0, 1 and 4 share text 1, 2 has text 2, 5 text 3, 6 no text.
+ITEM_TEXTS = np.array([0, 1, 2, 0, 1, 3, -1])
+
+
+def candidates(user_vectors, affinities, allowed=None, seen=None, count=5, **options):
+    matrix = sparse.csr_matrix(np.asarray(affinities, np.float32))
+    allowed = np.ones(len(ITEM_TEXTS), bool) if allowed is None else np.asarray(allowed)
+    seen = matrix if seen is None else sparse.csr_matrix(np.asarray(seen))
+    found = content_candidates(
+        np.asarray(user_vectors, np.float32), TEXTS, ITEM_TEXTS, matrix, seen, allowed, count=count, **options
+    )
+    return list(zip(*(values.tolist() for values in found.values()), strict=True))
+
+
+def test_golden_cosines_one_item_per_text_and_the_nearest_own_item_as_reason():
+    found = candidates([[2, 0]], [[1.0, 0, 0.5, 0, 0, 0, 0]])
+    near = 0.9 / np.sqrt(0.9)
+    assert found == [
+        (0, 3, 1.0, 0),  # item 0 of the text is known: the next of the same text comes
+        (0, 1, pytest.approx(near, abs=1e-6), 0),  # item 4 has the same text: it does not come as well
+    ]  # text 2 is used up by item 2, text 3 points away
+
+
+def test_evidence_is_the_nearest_own_item_and_not_the_strongest():
+    found = candidates([[1, 1]], [[3.0, 0, 0.1, 0, 0, 0, 0]])
+    evidence = {item: reason for _, item, _, reason in found}
+    assert evidence[1] == 0
+    found = candidates([[1, 1]], [[0, 3.0, 0, 0, 0, 0.1, 0]])
+    assert {item: reason for _, item, _, reason in found} == {0: 1, 4: 1, 2: 1}
+
+
+def test_evidence_comes_only_from_the_twenty_strongest_own_items():
+    item_texts = np.arange(25)
+    vectors = np.eye(25, dtype=np.float32)
+    affinities = np.linspace(2, 1, 25)[None]
+    affinities[0, 24] = 0
+    user = vectors[24] + vectors[23]
+    vectors[24] = unit_rows(user[None])[0]
+    matrix = sparse.csr_matrix(affinities)
+    found = content_candidates(user[None], vectors, item_texts, matrix, matrix, np.ones(25, bool), count=3)
+    assert found["item_index"].tolist() == [24]
+    assert found["evidence_item_index"][0] < 20  # item 23 is nearer, but 24th by affinity
+
+
+def test_inactive_seen_and_textless_items_never_come():
+    allowed = [True, False, True, True, True, True, False]
+    found = candidates([[1, 0.4]], [[1.0, 0, 0, 0, 0, 0, 2.0]], allowed=allowed)
+    assert sorted(item for _, item, _, _ in found) == [2, 3, 4]
+
+
+def test_pairs_seen_without_affinity_do_not_come():
+    seen = [[0, 1, 0, 1, 1, 0, 0]]
+    found = candidates([[1, 0.4]], [[1.0, 0, 0, 0, 0, 0, 0]], seen=np.array(seen))
+    assert [item for _, item, _, _ in found] == [0, 2]
+
+
+def test_user_with_vector_but_without_own_items_has_no_evidence():
+    found = candidates([[1, 0]], [[0.0] * 7])
+    assert {reason for *_, reason in found} == {-1}
+    assert [item for _, item, _, _ in found] == [0, 1, 2]
+
+
+@pytest.mark.filterwarnings("error")
+def test_zero_vectors_and_empty_inputs():
+    assert candidates([[0, 0]], [[1.0, 0, 0, 0, 0, 0, 0]]) == []
+    assert candidates(np.zeros((0, 2)), np.zeros((0, 7))) == []
+    assert candidates([[1, 0]], [[0.0] * 7], allowed=np.zeros(7, bool)) == []
+
+
+def test_blocks_do_not_change_the_result():
+    generator = np.random.default_rng(3)
+    vectors = generator.standard_normal((23, 2))
+    affinities = generator.random((23, 7)) * (generator.random((23, 7)) < 0.4)
+    assert candidates(vectors, affinities, block_users=5) == candidates(vectors, affinities)
+    counts = np.unique([(user, item) for user, item, *_ in candidates(vectors, affinities)], axis=0)
+    assert len(counts) == len(candidates(vectors, affinities))
