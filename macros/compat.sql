@@ -64,3 +64,14 @@
 {% macro spark__iso_weekday(timestamp_expression) -%}
     (weekday({{ timestamp_expression }}) + 1)
 {%- endmacro %}
+
+{# The values of a group as one text, in the order of a key. #}
+{% macro ordered_text(value, order_key, separator=', ') -%}
+    {{ return(adapter.dispatch('ordered_text', 'manyfaces')(value, order_key, separator)) }}
+{%- endmacro %}
+{% macro default__ordered_text(value, order_key, separator) -%}
+    string_agg({{ value }}, '{{ separator }}' order by {{ order_key }})
+{%- endmacro %}
+{% macro spark__ordered_text(value, order_key, separator) -%}
+    listagg({{ value }}, '{{ separator }}') within group (order by {{ order_key }})
+{%- endmacro %}

@@ -1,7 +1,18 @@
-# STUB of the main session, to be replaced by its owner
-import polars as pl
+from manyfaces.recommendations.tables import content_table, read_history
 
 
 def model(dbt, session):
-    dbt.config(materialized="table")
-    return pl.DataFrame(schema={'user_key': pl.String, 'item_id': pl.String, 'source': pl.String, 'score': pl.Float64, 'evidence_item_id': pl.String, 'run_id': pl.String, 'model_version': pl.String})
+    history = read_history(
+        dbt.ref("matrix_users").pl(),
+        dbt.ref("matrix_items").pl(),
+        dbt.ref("user_item_matrix").select("user_index, item_index, affinity").pl(),
+        dbt.ref("user_item_affinity").filter("affinity <= 0").select("user_key, item_id").pl(),
+        dbt.ref("item_stats").select("item_id, is_active").pl(),
+    )
+    return content_table(
+        history,
+        dbt.ref("user_text_embeddings").select("user_key, vector").pl(),
+        dbt.ref("item_text_embeddings").select("text_index, vector").pl(),
+        str(dbt.config.meta_get("store_dir")),
+        count=int(dbt.config.meta_get("candidates_per_source")),
+    )

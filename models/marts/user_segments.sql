@@ -1,0 +1,33 @@
+with assignments as (
+    select * from {{ ref('segment_assignments') }}
+),
+
+labels as (
+    select * from {{ ref('segment_labels') }}
+),
+
+wall as (
+    select * from {{ ref('wall') }}
+),
+
+final as (
+    select
+        cast(assignments.segmentation as string) as segmentation,
+        cast(assignments.user_key as string) as user_key,
+        cast(assignments.segment_id as string) as segment_id,
+        cast(labels.name as string) as segment_name,
+        cast(assignments.is_unassigned as boolean) as is_unassigned,
+        cast(assignments.distance as double) as distance,
+        cast(assignments.second_distance as double) as second_distance,
+        cast(assignments.margin as double) as margin,
+        cast(assignments.reason as string) as reason,
+        cast(wall.as_of as timestamp) as assigned_as_of,
+        cast(assignments.run_id as string) as run_id,
+        cast(assignments.model_version as string) as model_version
+    from assignments
+    inner join labels
+        on assignments.segment_id = labels.segment_id
+    cross join wall
+)
+
+select * from final
