@@ -1,3 +1,5 @@
+"""Items that users with a similar history like (EASE^R), new ones and repeats."""
+
 from manyfaces.recommendations.tables import collaborative_table, read_history
 
 

@@ -1,3 +1,5 @@
+"""Items new to the user whose text is near to what the user likes."""
+
 from manyfaces.recommendations.tables import content_table, read_history
 
 
