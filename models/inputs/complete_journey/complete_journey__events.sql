@@ -1,5 +1,3 @@
-{{ config(enabled=var('input') == 'complete_journey') }}
-
 with transactions as (
     select * from {{ complete_journey_file('transactions') }}
 ),

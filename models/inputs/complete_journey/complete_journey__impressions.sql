@@ -1,5 +1,3 @@
-{{ config(enabled=var('input') == 'complete_journey') }}
-
 with campaigns as (
     select * from {{ complete_journey_file('campaigns') }}
 ),

@@ -1,3 +1,1 @@
-{{ config(enabled=var('input') == 'complete_journey') }}
-
 {{ empty_input('item_vectors') }}

@@ -1,5 +1,3 @@
-{{ config(enabled=var('input') == 'complete_journey') }}
-
 with demographics as (
     select * from {{ complete_journey_file('demographics') }}
 ),

@@ -1,3 +1,1 @@
-{{ config(enabled=var('input') == 'files') }}
-
 {{ select_file('item_vectors') }}
