@@ -1,1 +1,1 @@
-"""embeddings."""
+"""Vectors of users, items and texts: encoders, pooling, autoencoder, factors, and their fusion."""
