@@ -131,8 +131,7 @@ def test_many_small_cache_files_are_merged(tmp_path):
     np.testing.assert_array_equal(VectorCache(tmp_path).vectors(keys), vectors)
 
 
-def test_an_unknown_encoder_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_an_unknown_encoder_says_what_to_do(tmp_path):
     with pytest.raises(RuntimeError, match=r"'no-such/encoder' cannot be loaded.*text_encoder"):
         encode_texts(FOOD, "no-such/encoder", 2, tmp_path, 7)
 
