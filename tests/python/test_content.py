@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from manyfaces.recommendations.content import content_candidates, unit_rows
+from manyfaces.recommendations.content import common_direction, content_candidates, without_direction
 
-# Texts: 0 and 1 are near to each other, 2 is apart, 3 points the other way.
-TEXTS = np.array([[1, 0.0], [0.9, 0.3], [0.1, 1], [-1, -1]], np.float32)
+# Texts: 0 and 1 are near to each other, 2 is apart, 3 points the other way. Of length 1 in the first two
+# dimensions and summing to 0 there; the third is what all of them share.
+HALF = np.sqrt(0.5)
+NEAR = np.array([[1, 0], [HALF, HALF], [0, 1], [-HALF, -HALF]])
+SHARED = 3.0
+TEXTS = np.column_stack([NEAR, np.full(4, SHARED)]).astype(np.float32)
 # Items by falling use: 0 and 3 share text 0, 1 and 4 share text 1, 2 has text 2, 5 text 3, 6 no text.
 ITEM_TEXTS = np.array([0, 1, 2, 0, 1, 3, -1])
 

@@ -44,7 +44,7 @@ def test_new_and_known_lists_are_apart_and_hold_only_allowed_items():
     seen = sparse.csr_matrix((generator.random((30, 25)) < 0.4).astype(np.float32))
     allowed = generator.random(25) < 0.8
     blocks = ((start, scores[start : start + 8].copy()) for start in range(0, 30, 8))
-    found = rank_blocks(blocks, seen, allowed, 4)
+    found = rank_blocks(blocks, seen, seen, allowed, 4)
     for user in range(30):
         for is_repeat in (False, True):
             rows = (found["user_index"] == user) & (found["is_repeat"] == is_repeat)
@@ -56,7 +56,7 @@ def test_new_and_known_lists_are_apart_and_hold_only_allowed_items():
 
 def test_seen_pairs_that_are_stored_as_zero_still_count_as_seen():
     seen = sparse.csr_matrix((np.zeros(1), ([0], [1])), shape=(1, 2))
-    found = rank_blocks([(0, np.array([[0.5, 0.9]]))], seen, np.ones(2, bool), 2)
+    found = rank_blocks([(0, np.array([[0.5, 0.9]]))], seen, seen, np.ones(2, bool), 2)
     assert dict(zip(found["item_index"].tolist(), found["is_repeat"].tolist(), strict=True)) == {
         0: False,
         1: True,
@@ -65,11 +65,26 @@ def test_seen_pairs_that_are_stored_as_zero_still_count_as_seen():
 
 def test_unscored_items_beyond_the_block_are_left_out():
     seen = sparse.csr_matrix(np.array([[0, 1, 1]], np.float32))
-    found = rank_blocks([(0, np.array([[0.2, 0.3]]))], seen, np.ones(3, bool), 3)
+    found = rank_blocks([(0, np.array([[0.2, 0.3]]))], seen, seen, np.ones(3, bool), 3)
     assert found["item_index"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0)])
 def test_nothing_to_rank(shape):
     assert [len(part) for part in top_columns(np.empty(shape), 3)] == [0, 0, 0]
-    assert len(rank_blocks([], sparse.csr_matrix(shape), np.ones(shape[1], bool), 3)["score"]) == 0
+    assert (
+        len(
+            rank_blocks([], sparse.csr_matrix(shape), sparse.csr_matrix(shape), np.ones(shape[1], bool), 3)[
+                "score"
+            ]
+        )
+        == 0
+    )
+
+
+def test_an_item_that_was_met_and_not_liked_comes_neither_as_new_nor_again():
+    liked = sparse.csr_matrix(np.array([[1.0, 0, 0]]))
+    seen = sparse.csr_matrix(np.array([[1.0, 1, 0]]))
+    found = rank_blocks([(0, np.array([[0.1, 0.9, 0.5]]))], liked, seen, np.ones(3, bool), 3)
+    assert found["item_index"].tolist() == [2, 0]
+    assert found["is_repeat"].tolist() == [False, True]
