@@ -6,12 +6,10 @@ from scipy import sparse
 
 from manyfaces.recommendations.content import common_direction, content_candidates, without_direction
 
-# Texts: 0 and 1 are near to each other, 2 is apart, 3 points the other way. Of length 1 in the first two
-# dimensions and summing to 0 there; the third is what all of them share.
-HALF = np.sqrt(0.5)
-NEAR = np.array([[1, 0], [HALF, HALF], [0, 1], [-HALF, -HALF]])
-SHARED = 3.0
-TEXTS = np.column_stack([NEAR, np.full(4, SHARED)]).astype(np.float32)
+# Texts 0 and 1 are near to each other, 2 is nearer to 1 than to 0, 3 to 5 are their opposites. They have length 1
+# and sum 0 in the first two dimensions; the third is what all of them share.
+NEAR = np.array([[1, 0], [0.8, 0.6], [0, 1]])
+TEXTS = np.column_stack([np.vstack([NEAR, -NEAR]), np.full(6, 3)]).astype(np.float32)
 # Items by falling use: 0 and 3 share text 0, 1 and 4 share text 1, 2 has text 2, 5 text 3, 6 no text.
 ITEM_TEXTS = np.array([0, 1, 2, 0, 1, 3, -1])
 
@@ -20,18 +18,17 @@ def candidates(user_vectors, affinities, allowed=None, seen=None, count=5, **opt
     matrix = sparse.csr_matrix(np.asarray(affinities, np.float32))
     allowed = np.ones(len(ITEM_TEXTS), bool) if allowed is None else np.asarray(allowed)
     seen = matrix if seen is None else sparse.csr_matrix(np.asarray(seen))
-    found = content_candidates(
-        np.asarray(user_vectors, np.float32), TEXTS, ITEM_TEXTS, matrix, seen, allowed, count=count, **options
-    )
+    user_vectors = np.asarray(user_vectors, np.float32)
+    user_vectors = np.column_stack([user_vectors, np.full(len(user_vectors), 3)])  # what all share, again
+    found = content_candidates(user_vectors, TEXTS, ITEM_TEXTS, matrix, seen, allowed, count=count, **options)
     return list(zip(*(values.tolist() for values in found.values()), strict=True))
 
 
 def test_golden_cosines_one_item_per_text_and_the_nearest_own_item_as_reason():
     found = candidates([[2, 0]], [[1.0, 0, 0.5, 0, 0, 0, 0]])
-    near = 0.9 / np.sqrt(0.9)
     assert found == [
         (0, 3, 1.0, 0),  # item 0 of the text is known: the next of the same text comes
-        (0, 1, pytest.approx(near, abs=1e-6), 0),  # item 4 has the same text: it does not come as well
+        (0, 1, 0.8, 0),  # item 4 has the same text: it does not come as well
     ]  # text 2 is used up by item 2, text 3 points away
 
 
@@ -49,7 +46,7 @@ def test_evidence_comes_only_from_the_twenty_strongest_own_items():
     affinities = np.linspace(2, 1, 25)[None]
     affinities[0, 24] = 0
     user = vectors[24] + vectors[23]
-    vectors[24] = unit_rows(user[None])[0]
+    vectors[24] = user / np.sqrt(2)
     matrix = sparse.csr_matrix(affinities)
     found = content_candidates(user[None], vectors, item_texts, matrix, matrix, np.ones(25, bool), count=3)
     assert found["item_index"].tolist() == [24]
@@ -88,3 +85,19 @@ def test_blocks_do_not_change_the_result():
     assert candidates(vectors, affinities, block_users=5) == candidates(vectors, affinities)
     counts = np.unique([(user, item) for user, item, *_ in candidates(vectors, affinities)], axis=0)
     assert len(counts) == len(candidates(vectors, affinities))
+
+
+def test_common_direction_is_taken_out_whatever_the_length_of_the_vectors():
+    direction = common_direction(TEXTS)
+    np.testing.assert_allclose(direction, [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(without_direction(5 * TEXTS[:3], direction)[:, :2], NEAR, atol=1e-6)
+
+
+def test_what_holds_only_the_common_direction_becomes_zero_and_not_noise():
+    direction = common_direction(np.random.default_rng(0).random((9, 5)).astype(np.float32))
+    assert not without_direction(3 * direction[None], direction).any()
+
+
+def test_one_text_keeps_its_direction():
+    assert not common_direction(TEXTS[:1]).any()
+    np.testing.assert_allclose(np.linalg.norm(without_direction(TEXTS[:1], np.zeros(3))), 1, atol=1e-6)
