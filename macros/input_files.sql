@@ -68,7 +68,8 @@ select
         {{ "," if not loop.last or input_has_extras(table) }}
         {%- endfor %}
         {%- if input_has_extras(table) %}
-            {%- set extra_columns = file.columns.keys() | select('match', '^x_') | list %}
+            {%- set extra_columns = [] -%}
+            {%- for name in file.columns if name.startswith('x_') -%}{%- do extra_columns.append(name) -%}{%- endfor -%}
             {%- if extra_columns %}
     to_json(struct_pack(
                 {%- for name in extra_columns %}

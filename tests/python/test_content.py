@@ -6,8 +6,8 @@ from scipy import sparse
 
 from manyfaces.recommendations.content import common_direction, content_candidates, without_direction
 
-# Texts 0 and 1 are near to each other, 2 is nearer to 1 than to 0, 3 to 5 are their opposites. They have length 1
-# and sum 0 in the first two dimensions; the third is what all of them share.
+# Texts 0 and 1 are near to each other, 2 is nearer to 1 than to 0, 3 to 5 are their opposites. They have
+# length 1 and sum 0 in the first two dimensions; the third is what all of them share.
 NEAR = np.array([[1, 0], [0.8, 0.6], [0, 1]])
 TEXTS = np.column_stack([np.vstack([NEAR, -NEAR]), np.full(6, 3)]).astype(np.float32)
 # Items by falling use: 0 and 3 share text 0, 1 and 4 share text 1, 2 has text 2, 5 text 3, 6 no text.
@@ -66,7 +66,7 @@ def test_pairs_seen_without_affinity_do_not_come():
 
 
 def test_user_with_vector_but_without_own_items_has_no_evidence():
-    found = candidates([[1, 0]], [[0.0] * 7])
+    found = candidates([[2, 0.1]], [[0.0] * 7])
     assert {reason for *_, reason in found} == {-1}
     assert [item for _, item, _, _ in found] == [0, 1, 2]
 
