@@ -1,8 +1,10 @@
 """Content candidates: items whose text is near to the texts that a user likes.
 
-Cosine of the user's text vector and the vectors of the items' texts. Many items share a text, and a list
-of one text thirty times helps nobody: every text gives at most one item, its most used one that is new to
-the user.
+Cosine of the user's text vector and the vectors of the items' texts, after the direction that all texts
+share has been taken out of both: without that any two sentence vectors are similar, and a mean over many
+texts is nearest to the blandest one (Mu and Viswanath, "All-but-the-Top", ICLR 2018). Many items share a
+text, and a list of one text thirty times helps nobody: every text gives at most one item, its most used one
+that is new to the user.
 """
 
 import numpy as np
@@ -29,6 +31,36 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def common_direction(vectors: np.ndarray) -> np.ndarray:
+    """Find the direction that all vectors share, which tells nothing about any of them.
+
+    Args:
+        vectors: (rows, dims).
+
+    Returns:
+        (dims,) the mean scaled to length 1; zeros for fewer than two rows, where there is nothing to compare.
+    """
+    if len(vectors) < 2:
+        return np.zeros(vectors.shape[1], np.float32)
+    return unit_rows(vectors.mean(axis=0, keepdims=True))[0]
+
+
+def without_direction(vectors: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Project vectors onto what is orthogonal to a direction and scale them to length 1.
+
+    Args:
+        vectors: (rows, dims) of any length.
+        direction: (dims,) of length 1, or zeros to leave the vectors as they are.
+
+    Returns:
+        (rows, dims) float32; zeros where nothing but the direction was in the vector.
+    """
+    vectors = unit_rows(vectors)
+    rest = vectors - np.outer(vectors @ direction, direction)
+    rest[np.linalg.norm(rest, axis=1) < 1e-4] = 0
+    return unit_rows(rest)
 
 
 def most_used_new_items(
@@ -119,17 +151,18 @@ def content_candidates(
         text_vectors: (texts, dims).
         item_texts: (items,) text of each item, items by falling use; -1 without text.
         matrix: (users, items) affinities; they rank the own items that can be evidence.
-        seen: (users, items) CSR; every stored entry is an item that the user knows.
+        seen: (users, items) CSR; every stored entry is an item that is not new to the user.
         allowed: (items,) bool, items that may be recommended.
         count: at most this many items per user.
         block_users: users that are scored at once.
 
     Returns:
-        user_index, item_index, score (cosine) and evidence_item_index (-1 for none), by user, best first.
+        user_index, item_index, score (the cosine) and evidence_item_index (-1 for none), by user, best first.
     """
     usable = allowed & (item_texts >= 0)
     texts = np.unique(item_texts[usable])
-    vectors = unit_rows(text_vectors)
+    shared = common_direction(unit_rows(text_vectors))
+    vectors = without_direction(text_vectors, shared)
     found = [np.empty((4, 0))]
     with stage("content candidates") as progress:
         items_of_text = sparse.csr_matrix(
@@ -139,7 +172,7 @@ def content_candidates(
         sizes = np.asarray(items_of_text.sum(axis=0)).ravel()
         for start in range(0, len(user_vectors) if len(texts) else 0, block_users):
             rows = slice(start, start + block_users)
-            scores = unit_rows(user_vectors[rows]) @ vectors[texts].T
+            scores = without_direction(user_vectors[rows], shared) @ vectors[texts].T
             block_seen = seen[rows]
             known = sparse.csr_matrix(
                 (np.ones(block_seen.nnz), block_seen.indices, block_seen.indptr), shape=block_seen.shape

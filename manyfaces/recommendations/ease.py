@@ -175,22 +175,23 @@ def collaborative_candidates(
     regularisation: float,
     max_items: int,
 ) -> RankedItems:
-    """Find the best new and the best known items of every user.
+    """Find the best new and the best repeated items of every user.
 
     Args:
         matrix: (users, items) affinities, items by falling use.
-        seen: (users, items) CSR; every stored entry is an item that the user knows.
+        seen: (users, items) CSR; every stored entry is an item that is not new to the user. Items with an
+            affinity are never new; here stand those that the user met and did not like.
         allowed: (items,) bool, items that may be recommended.
-        count: at most this many new and this many known items per user.
+        count: at most this many new and this many repeated items per user.
         regularisation: in units of `absolute_regularisation`, above 0.
         max_items: edge of the biggest dense matrix.
 
     Returns:
-        Rows ordered by user, new before known, best first; no rows for an empty matrix.
+        Rows ordered by user, new before repeated, best first; no rows for an empty matrix.
     """
-    if matrix.nnz == 0:
+    if not matrix.data.any():
         return empty_ranking()
     with stage("collaborative candidates") as progress:
-        ranked = rank_blocks(score_blocks(matrix, regularisation, max_items), seen, allowed, count)
+        ranked = rank_blocks(score_blocks(matrix, regularisation, max_items), matrix, seen, allowed, count)
         progress.rows = len(ranked["score"])
     return ranked

@@ -86,48 +86,56 @@ def entry_rows(matrix: sparse.csr_matrix) -> np.ndarray:
 
 
 def rank_block(
-    scores: np.ndarray, seen: sparse.csr_matrix, allowed: np.ndarray, count: int
+    scores: np.ndarray, liked: sparse.csr_matrix, seen: sparse.csr_matrix, allowed: np.ndarray, count: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
-    """Rank one block of users: first items new to them, then items that they have seen.
+    """Rank one block of users: first items new to them, then items that they like already.
 
     Args:
         scores: (users, items) of the block; what is not allowed or was seen is set to -inf in place.
-        seen: (users, items) CSR; every stored entry is an item that the user knows.
+        liked: (users, items) CSR; every stored entry is an item that may come again.
+        seen: (users, items) CSR; every stored entry is an item that is not new to the user.
         allowed: (items,) bool, items that may be recommended.
         count: at most this many of either kind per user.
 
     Yields:
-        Row in the block, item, rounded score, and whether the user knew the item already.
+        Row in the block, item, rounded score, and whether the item comes again.
     """
-    rows, columns = entry_rows(seen), seen.indices
+    rows, columns = entry_rows(liked), liked.indices
     usable = allowed[columns]
     repeated = top_entries(rows[usable], columns[usable], scores[rows[usable], columns[usable]], count)
     scores[:, ~allowed] = -np.inf
     scores[rows, columns] = -np.inf
+    scores[entry_rows(seen), seen.indices] = -np.inf
     yield (*top_columns(scores, count), False)
     yield (*repeated, True)
 
 
 def rank_blocks(
-    blocks: Iterable[tuple[int, np.ndarray]], seen: sparse.csr_matrix, allowed: np.ndarray, count: int
+    blocks: Iterable[tuple[int, np.ndarray]],
+    liked: sparse.csr_matrix,
+    seen: sparse.csr_matrix,
+    allowed: np.ndarray,
+    count: int,
 ) -> RankedItems:
     """Rank all users, block by block; never more than one block of dense scores is in memory.
 
     Args:
         blocks: (first user, (users of the block, scored items) scores). Scored items are the first columns of
-            `seen`; the others get no score.
-        seen: (users, items) CSR; every stored entry is an item that the user knows.
+            `liked`; the others get no score.
+        liked: (users, items) CSR; every stored entry is an item that may come again.
+        seen: (users, items) CSR; every stored entry is an item that is not new to the user.
         allowed: (items,) bool, items that may be recommended.
-        count: at most this many new and this many known items per user.
+        count: at most this many new and this many repeated items per user.
 
     Returns:
-        Rows ordered by user, new before known, best first.
+        Rows ordered by user, new before repeated, best first.
     """
     found: list[RankedItems] = [empty_ranking()]
     for start, scores in blocks:
         users, items = scores.shape
+        rows = slice(start, start + users)
         for row, column, score, is_repeat in rank_block(
-            scores, seen[start : start + users, :items], allowed[:items], count
+            scores, liked[rows, :items], seen[rows, :items], allowed[:items], count
         ):
             found.append(
                 {

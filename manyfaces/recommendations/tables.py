@@ -1,0 +1,232 @@
+"""From tables to candidates and back: what the Python models of the layer call.
+
+Users and items travel as positions in `matrix_users` and `matrix_items`; keys come back at the end. Lists are
+kept in the artefact store, so that a build whose inputs have not changed only loads them.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from manyfaces.recommendations import content, ease
+from manyfaces.store import Artifact, ArtifactStore, fingerprint
+
+COLLABORATIVE_SCHEMA = {
+    "user_key": pl.String,
+    "item_id": pl.String,
+    "source": pl.String,
+    "score": pl.Float64,
+    "is_repeat": pl.Boolean,
+    "run_id": pl.String,
+    "model_version": pl.String,
+}
+CONTENT_SCHEMA = {
+    "user_key": pl.String,
+    "item_id": pl.String,
+    "source": pl.String,
+    "score": pl.Float64,
+    "evidence_item_id": pl.String,
+    "run_id": pl.String,
+    "model_version": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class History:
+    """Who likes what, by position."""
+
+    user_keys: pl.Series
+    """(users,) key of each row."""
+    item_ids: pl.Series
+    """(items,) id of each column, most used first."""
+    item_texts: np.ndarray
+    """(items,) text of each item, -1 without text."""
+    allowed: np.ndarray
+    """(items,) bool, items that may be recommended."""
+    matrix: sparse.csr_matrix
+    """(users, items) float32, positive affinities."""
+    seen: sparse.csr_matrix
+    """(users, items); every stored entry is an item that is not new to the user."""
+
+    @cached_property
+    def data_fingerprint(self) -> str:
+        """Fingerprint of everything but the keys, which do not change who gets which position."""
+        return fingerprint(self.matrix, self.seen, self.allowed, self.item_texts)
+
+
+def read_history(
+    matrix_users: pl.DataFrame,
+    matrix_items: pl.DataFrame,
+    user_item_matrix: pl.DataFrame,
+    disliked_pairs: pl.DataFrame,
+    item_stats: pl.DataFrame,
+) -> History:
+    """Put the feature tables together.
+
+    Args:
+        matrix_users: user_index, user_key.
+        matrix_items: item_index, item_id, text_index (null without text).
+        user_item_matrix: user_index, item_index, affinity; in any order.
+        disliked_pairs: user_key, item_id of pairs with events but without positive affinity; users and items
+            outside the matrix are passed over.
+        item_stats: item_id, is_active.
+
+    Returns:
+        The history in index order.
+    """
+    users = matrix_users.sort("user_index")
+    items = matrix_items.join(item_stats.select("item_id", "is_active"), on="item_id", how="left").sort(
+        "item_index"
+    )
+    shape = (len(users), len(items))
+    disliked = disliked_pairs.join(users, on="user_key").join(items, on="item_id")
+    pairs = user_item_matrix.select("user_index", "item_index", "affinity").sort("user_index", "item_index")
+    matrix = _csr(pairs, pairs["affinity"].to_numpy().astype(np.float32), shape)
+    seen_pairs = pl.concat(
+        [frame.select(pl.col("user_index", "item_index").cast(pl.Int64)) for frame in (pairs, disliked)]
+    )
+    return History(
+        user_keys=users["user_key"],
+        item_ids=items["item_id"],
+        item_texts=items["text_index"].fill_null(-1).to_numpy().astype(np.int64),
+        allowed=items["is_active"].fill_null(False).to_numpy().astype(bool),
+        matrix=matrix,
+        seen=_csr(seen_pairs, np.ones(len(seen_pairs), np.float32), shape),
+    )
+
+
+def collaborative_table(
+    history: History, store_dir: str, *, count: int, regularisation: float, max_items: int
+) -> pl.DataFrame:
+    """Give the collaborative candidates of all users.
+
+    Args:
+        history: who likes what.
+        store_dir: folder of the artefact store.
+        count: at most this many new and this many repeated items per user.
+        regularisation: in units of `ease.absolute_regularisation`.
+        max_items: edge of the biggest dense matrix.
+
+    Returns:
+        Columns of COLLABORATIVE_SCHEMA, by user, new before repeated, best first.
+    """
+    parameters = {"count": count, "regularisation": regularisation, "max_items": max_items}
+
+    def compute() -> Artifact:
+        ranked = ease.collaborative_candidates(history.matrix, history.seen, history.allowed, **parameters)
+        return _artifact("EASE^R", parameters, history.data_fingerprint, ranked)
+
+    return _table(
+        history,
+        store_dir,
+        "collaborative",
+        fingerprint(ease.MODEL_VERSION, parameters, history.data_fingerprint),
+        compute,
+        ease.MODEL_VERSION,
+        COLLABORATIVE_SCHEMA,
+    )
+
+
+def content_table(
+    history: History, users: pl.DataFrame, texts: pl.DataFrame, store_dir: str, *, count: int
+) -> pl.DataFrame:
+    """Give the content candidates of all users who have a text vector.
+
+    Args:
+        history: who likes what.
+        users: user_key and vector; users without a row get no candidates.
+        texts: text_index and vector.
+        store_dir: folder of the artefact store.
+        count: at most this many items per user.
+
+    Returns:
+        Columns of CONTENT_SCHEMA, by user, best first.
+    """
+    texts = texts.filter(pl.col("text_index").is_not_null())
+    text_count = 1 + max(int(history.item_texts.max(initial=-1)), int(texts["text_index"].max() or 0))
+    positions = users.select("user_key", "vector").join(
+        pl.DataFrame({"user_key": history.user_keys}).with_row_index("user_index"), on="user_key"
+    )
+    dims = max(
+        (len(vectors[0]) for vectors in (texts["vector"], positions["vector"]) if len(vectors)), default=0
+    )
+    text_vectors = _placed(texts["text_index"], texts["vector"], (text_count, dims))
+    user_vectors = _placed(positions["user_index"], positions["vector"], (len(history.user_keys), dims))
+    parameters = {"count": count, "evidence_items": content.EVIDENCE_ITEMS}
+    data_fingerprint = fingerprint(history.data_fingerprint, user_vectors, text_vectors)
+
+    def compute() -> Artifact:
+        ranked = content.content_candidates(
+            user_vectors,
+            text_vectors,
+            history.item_texts,
+            history.matrix,
+            history.seen,
+            history.allowed,
+            count=count,
+        )
+        return _artifact("text cosine", parameters, data_fingerprint, ranked)
+
+    return _table(
+        history,
+        store_dir,
+        "content",
+        fingerprint(content.MODEL_VERSION, parameters, data_fingerprint),
+        compute,
+        content.MODEL_VERSION,
+        CONTENT_SCHEMA,
+    )
+
+
+def _csr(pairs: pl.DataFrame, values: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    indices = pairs["user_index"].to_numpy(), pairs["item_index"].to_numpy()
+    return sparse.csr_matrix((values, indices), shape=shape)
+
+
+def _placed(positions: pl.Series, vectors: pl.Series, shape: tuple[int, int]) -> np.ndarray:
+    """Place vectors at their positions in a (rows, dims) float32 matrix of zeros."""
+    placed = np.zeros(shape, np.float32)
+    if len(vectors):
+        placed[positions.to_numpy()] = vectors.explode().to_numpy().reshape(-1, shape[1])
+    return placed
+
+
+def _artifact(algorithm: str, parameters: dict, data_fingerprint: str, ranked: dict) -> Artifact:
+    users, counts = np.unique(ranked["user_index"], return_counts=True)
+    metrics = {
+        "users_with_candidates": len(users),
+        "candidates_per_user": round(float(counts.mean()), 3) if len(users) else 0,
+        "items_in_lists": len(np.unique(ranked["item_index"])),
+    }
+    return Artifact(
+        ranked,
+        {
+            "algorithm": algorithm,
+            "parameters": parameters,
+            "data_fingerprint": data_fingerprint,
+            "metrics": metrics,
+            "rows": len(ranked["score"]),
+            "log": [],
+        },
+    )
+
+
+def _table(history, store_dir, source, key, compute, model_version, schema) -> pl.DataFrame:
+    """Load or compute the lists of a source and put the keys back."""
+    artifact = ArtifactStore(store_dir).fit(source, key, compute)
+    table = pl.DataFrame(artifact.arrays).with_columns(
+        user_key=history.user_keys.gather(artifact.arrays["user_index"]),
+        item_id=history.item_ids.gather(artifact.arrays["item_index"]),
+        source=pl.lit(source),
+        run_id=pl.lit(artifact.run_id),
+        model_version=pl.lit(model_version),
+    )
+    if "evidence_item_index" in table.columns:
+        evidence = pl.col("evidence_item_index")
+        evidence = pl.when(evidence >= 0).then(evidence)
+        table = table.with_columns(evidence_item_id=table.select(evidence).to_series())
+        table = table.with_columns(evidence_item_id=history.item_ids.gather(table["evidence_item_id"]))
+    return table.select(pl.col(name).cast(kind) for name, kind in schema.items())
