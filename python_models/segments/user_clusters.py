@@ -1,7 +1,21 @@
-# STUB of the main session, to be replaced by its owner
-import polars as pl
+"""Segments of users by clustering, for every segmentation that is declared and not made in SQL."""
+
+from manyfaces.segments.clustering import fit_segmentations
+from manyfaces.segments.specs import python_specs
+from manyfaces.store import ArtifactStore
 
 
 def model(dbt, session):
-    dbt.config(materialized="table")
-    return pl.DataFrame(schema={'segmentation': pl.String, 'user_key': pl.String, 'cluster': pl.Int32, 'distance': pl.Float64, 'second_distance': pl.Float64, 'margin': pl.Float64, 'run_id': pl.String, 'model_version': pl.String})
+    sources = {
+        "fused": dbt.ref("user_embeddings"),
+        "vae": dbt.ref("user_vae_embeddings"),
+        "text": dbt.ref("user_text_embeddings"),
+        "factors": dbt.ref("user_factors"),
+    }
+    specs = python_specs(dbt.config.meta_get("segmentations"))
+    return fit_segmentations(
+        specs,
+        {name: sources[name].select("user_key, vector").pl() for name in {spec["vectors"] for spec in specs}},
+        seed=int(dbt.config.meta_get("seed")),
+        store=ArtifactStore(str(dbt.config.meta_get("store_dir"))),
+    )

@@ -1,7 +1,9 @@
-# STUB of the main session, to be replaced by its owner
-import polars as pl
+"""A two-dimensional position for every user, for a scatter plot."""
+
+from manyfaces.segments.positions import position_frame
+from manyfaces.store import ArtifactStore
 
 
 def model(dbt, session):
-    dbt.config(materialized="table")
-    return pl.DataFrame(schema={'user_key': pl.String, 'x': pl.Float64, 'y': pl.Float64, 'run_id': pl.String})
+    users = dbt.ref("user_embeddings").select("user_key, vector").pl()
+    return position_frame(users, ArtifactStore(str(dbt.config.meta_get("store_dir"))))

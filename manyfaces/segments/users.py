@@ -1,0 +1,63 @@
+"""Users and their vectors as the clusterers need them: one matrix, checked, sampled without chance."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from scipy.spatial.distance import cdist
+
+# Users whose distances are in memory at once.
+ASSIGN_BLOCK = 100_000
+
+
+def vector_matrix(frame: pl.DataFrame) -> np.ndarray:
+    """Turn the list column `vector` into an (n, d) float32 matrix; (0, 0) for an empty frame.
+
+    Raises:
+        ValueError: If vectors are missing or have different lengths.
+    """
+    if frame.is_empty():
+        return np.zeros((0, 0), dtype=np.float32)
+    lengths = frame["vector"].list.len().unique().to_list()
+    if lengths == [None] or len(lengths) != 1:
+        raise ValueError(f"User vectors must all be there and of one length, but lengths are {lengths}.")
+    values = frame["vector"].explode() if lengths != [0] else pl.Series([], dtype=pl.Float32)
+    return values.cast(pl.Float32).fill_null(np.nan).to_numpy().reshape(len(frame), lengths[0])
+
+
+def check_users(name: str, vectors: np.ndarray, keys: pl.Series) -> None:
+    """Raise a ValueError unless there is one finite vector per user and keys ascend strictly."""
+    if vectors.ndim != 2 or len(vectors) != len(keys):
+        raise ValueError(
+            f"{name}: {len(keys)} users need a matrix of as many rows, not one of shape {vectors.shape}."
+        )
+    if keys.null_count() or not (keys[:-1] < keys[1:]).all():
+        raise ValueError(f"{name}: users must be sorted by key and each must occur once.")
+    broken = ~np.isfinite(vectors).all(axis=1)
+    if broken.any():
+        raise ValueError(
+            f"{name}: {broken.sum()} of {len(keys)} user vectors hold NaN or infinite numbers, "
+            f"the first is that of user {keys[int(broken.argmax())]}; rebuild the table they come from."
+        )
+
+
+def hash_sample(keys: Sequence[str], limit: int) -> np.ndarray:
+    """Return the ascending rows of at most `limit` users, those whose key has the smallest BLAKE2b hash.
+
+    The sample does not depend on order or on chance, and adding users changes it little.
+    """
+    if len(keys) <= limit:
+        return np.arange(len(keys))
+    digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
+    hashes = np.frombuffer(digests, dtype=">u8").astype(np.uint64)
+    return np.sort(np.argsort(hashes, kind="stable")[:limit])
+
+
+def nearest_centre(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the row of the nearest of (k, d) centres for each of (n, d) vectors, of equals the first."""
+    blocks = [
+        cdist(vectors[first : first + ASSIGN_BLOCK], centres).round(6).argmin(axis=1)
+        for first in range(0, len(vectors), ASSIGN_BLOCK)
+    ]
+    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.int64)
