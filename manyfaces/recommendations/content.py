@@ -64,7 +64,7 @@ def without_direction(vectors: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 
 def most_used_new_items(
-    users: np.ndarray, texts: np.ndarray, item_texts: np.ndarray, usable: np.ndarray, seen: sparse.csr_matrix
+    users: np.ndarray, texts: np.ndarray, item_texts: np.ndarray, usable: np.ndarray, seen: sparse.csr_array
 ) -> np.ndarray:
     """Find the most used item of each wanted text that its user has not seen.
 
@@ -97,7 +97,7 @@ def most_used_new_items(
 def nearest_own_items(
     users: np.ndarray,
     texts: np.ndarray,
-    matrix: sparse.csr_matrix,
+    matrix: sparse.csr_array,
     item_texts: np.ndarray,
     text_vectors: np.ndarray,
     count: int = EVIDENCE_ITEMS,
@@ -137,8 +137,8 @@ def content_candidates(
     user_vectors: np.ndarray,
     text_vectors: np.ndarray,
     item_texts: np.ndarray,
-    matrix: sparse.csr_matrix,
-    seen: sparse.csr_matrix,
+    matrix: sparse.csr_array,
+    seen: sparse.csr_array,
     allowed: np.ndarray,
     *,
     count: int,
@@ -165,7 +165,7 @@ def content_candidates(
     vectors = without_direction(text_vectors, shared)
     found = [np.empty((4, 0))]
     with stage("content candidates") as progress:
-        items_of_text = sparse.csr_matrix(
+        items_of_text = sparse.csr_array(
             (np.ones(usable.sum()), (np.flatnonzero(usable), np.searchsorted(texts, item_texts[usable]))),
             shape=(len(item_texts), len(texts)),
         )
@@ -174,7 +174,7 @@ def content_candidates(
             rows = slice(start, start + block_users)
             scores = without_direction(user_vectors[rows], shared) @ vectors[texts].T
             block_seen = seen[rows]
-            known = sparse.csr_matrix(
+            known = sparse.csr_array(
                 (np.ones(block_seen.nnz), block_seen.indices, block_seen.indptr), shape=block_seen.shape
             )
             seen_items = (known @ items_of_text).tocoo()

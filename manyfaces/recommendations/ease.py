@@ -58,7 +58,7 @@ def regularised_inverse(gram: np.ndarray, regularisation: float) -> np.ndarray:
     return inverse
 
 
-def item_weights(matrix: sparse.csr_matrix, regularisation: float) -> np.ndarray:
+def item_weights(matrix: sparse.csr_array, regularisation: float) -> np.ndarray:
     """Fit the items x items weights B.
 
     Args:
@@ -76,7 +76,7 @@ def item_weights(matrix: sparse.csr_matrix, regularisation: float) -> np.ndarray
 
 
 def item_form_blocks(
-    matrix: sparse.csr_matrix, regularisation: float, block_users: int = BLOCK_USERS
+    matrix: sparse.csr_array, regularisation: float, block_users: int = BLOCK_USERS
 ) -> ScoreBlocks:
     """Score all users with the items x items form, the cheaper one when items are not more than users.
 
@@ -94,7 +94,7 @@ def item_form_blocks(
 
 
 def user_form_blocks(
-    matrix: sparse.csr_matrix, regularisation: float, block_users: int = BLOCK_USERS
+    matrix: sparse.csr_array, regularisation: float, block_users: int = BLOCK_USERS
 ) -> ScoreBlocks:
     """Score all users with the users x users form, the cheaper one when users are fewer than items.
 
@@ -125,7 +125,7 @@ def user_form_blocks(
         yield start, scores.astype(np.float32)
 
 
-def absolute_regularisation(matrix: sparse.csr_matrix, relative: float) -> float:
+def absolute_regularisation(matrix: sparse.csr_array, relative: float) -> float:
     """Turn a regularisation that suits matrices of every size into lambda.
 
     The unit is the mean eigenvalue of the smaller Gram matrix: the sum of the squared affinities over
@@ -142,7 +142,7 @@ def absolute_regularisation(matrix: sparse.csr_matrix, relative: float) -> float
 
 
 def score_blocks(
-    matrix: sparse.csr_matrix, relative: float, max_items: int, block_users: int = BLOCK_USERS
+    matrix: sparse.csr_array, relative: float, max_items: int, block_users: int = BLOCK_USERS
 ) -> ScoreBlocks:
     """Score all users by EASE^R in its cheaper form.
 
@@ -167,8 +167,8 @@ def score_blocks(
 
 
 def collaborative_candidates(
-    matrix: sparse.csr_matrix,
-    seen: sparse.csr_matrix,
+    matrix: sparse.csr_array,
+    seen: sparse.csr_array,
     allowed: np.ndarray,
     *,
     count: int,

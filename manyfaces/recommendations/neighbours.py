@@ -12,7 +12,7 @@ BLOCK_USERS = 1024
 
 
 def nearest_neighbours(
-    matrix: sparse.csr_matrix, count: int, block_users: int = BLOCK_USERS
+    matrix: sparse.csr_array, count: int, block_users: int = BLOCK_USERS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the most similar other users of every user by the cosine of their rows.
 

@@ -46,9 +46,9 @@ class History:
     """(items,) text of each item, -1 without text."""
     allowed: np.ndarray
     """(items,) bool, items that may be recommended."""
-    matrix: sparse.csr_matrix
+    matrix: sparse.csr_array
     """(users, items) float32, positive affinities."""
-    seen: sparse.csr_matrix
+    seen: sparse.csr_array
     """(users, items); every stored entry is an item that is not new to the user."""
 
     @cached_property
@@ -181,9 +181,9 @@ def content_table(
     )
 
 
-def _csr(pairs: pl.DataFrame, values: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+def _csr(pairs: pl.DataFrame, values: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
     indices = pairs["user_index"].to_numpy(), pairs["item_index"].to_numpy()
-    return sparse.csr_matrix((values, indices), shape=shape)
+    return sparse.csr_array((values, indices), shape=shape)
 
 
 def _placed(positions: pl.Series, vectors: pl.Series, shape: tuple[int, int]) -> np.ndarray:

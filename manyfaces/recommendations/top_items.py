@@ -80,13 +80,13 @@ def top_entries(
     return rows[kept], columns[kept], values[kept]
 
 
-def entry_rows(matrix: sparse.csr_matrix) -> np.ndarray:
+def entry_rows(matrix: sparse.csr_array) -> np.ndarray:
     """Give the row of every stored entry of a CSR matrix, in stored order."""
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def rank_block(
-    scores: np.ndarray, liked: sparse.csr_matrix, seen: sparse.csr_matrix, allowed: np.ndarray, count: int
+    scores: np.ndarray, liked: sparse.csr_array, seen: sparse.csr_array, allowed: np.ndarray, count: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
     """Rank one block of users: first items new to them, then items that they like already.
 
@@ -112,8 +112,8 @@ def rank_block(
 
 def rank_blocks(
     blocks: Iterable[tuple[int, np.ndarray]],
-    liked: sparse.csr_matrix,
-    seen: sparse.csr_matrix,
+    liked: sparse.csr_array,
+    seen: sparse.csr_array,
     allowed: np.ndarray,
     count: int,
 ) -> RankedItems:

@@ -15,13 +15,13 @@ from manyfaces.recommendations.ease import (
 )
 
 
-def random_matrix(users: int, items: int, density: float = 0.2, seed: int = 3) -> sparse.csr_matrix:
+def random_matrix(users: int, items: int, density: float = 0.2, seed: int = 3) -> sparse.csr_array:
     generator = np.random.default_rng(seed)
     values = generator.uniform(0.2, 2.5, (users, items)) * (generator.random((users, items)) < density)
-    return sparse.csr_matrix(values.astype(np.float32))
+    return sparse.csr_array(values.astype(np.float32))
 
 
-def ease_by_the_book(matrix: sparse.csr_matrix, regularisation: float) -> np.ndarray:
+def ease_by_the_book(matrix: sparse.csr_array, regularisation: float) -> np.ndarray:
     dense = matrix.toarray().astype(np.float64)
     precision = np.linalg.inv(dense.T @ dense + regularisation * np.eye(dense.shape[1]))
     weights = np.eye(dense.shape[1]) - precision / np.diag(precision)
@@ -112,7 +112,7 @@ def test_candidates_find_the_planted_taste_and_respect_seen_and_inactive(shape):
     dense[1, 1] = dense[1, 2] = 0  # ... user 1 two, of which one is not for sale
     allowed = np.ones(items, bool)
     allowed[2] = False
-    matrix = sparse.csr_matrix(dense)
+    matrix = sparse.csr_array(dense)
     found = collaborative_candidates(matrix, matrix, allowed, count=5, regularisation=1.0, max_items=100)
     new = ~found["is_repeat"]
     assert found["item_index"][new & (found["user_index"] == 0)][0] == 0
@@ -127,11 +127,11 @@ def test_candidates_find_the_planted_taste_and_respect_seen_and_inactive(shape):
 @pytest.mark.parametrize(
     "matrix",
     [
-        sparse.csr_matrix((0, 0), dtype=np.float32),
-        sparse.csr_matrix((3, 2), dtype=np.float32),
-        sparse.csr_matrix(np.ones((1, 1), np.float32)),
-        sparse.csr_matrix(np.ones((5, 1), np.float32)),
-        sparse.csr_matrix(np.ones((1, 5), np.float32)),
+        sparse.csr_array((0, 0), dtype=np.float32),
+        sparse.csr_array((3, 2), dtype=np.float32),
+        sparse.csr_array(np.ones((1, 1), np.float32)),
+        sparse.csr_array(np.ones((5, 1), np.float32)),
+        sparse.csr_array(np.ones((1, 5), np.float32)),
     ],
     ids=["empty", "all zero", "one user and item", "one item", "one user"],
 )

@@ -9,7 +9,7 @@ from manyfaces.recommendations.neighbours import nearest_neighbours, user_based_
 
 def test_neighbours_equal_brute_force_in_blocks():
     dense = np.random.default_rng(4).random((37, 12)) * (np.random.default_rng(5).random((37, 12)) < 0.5)
-    indices, cosines = nearest_neighbours(sparse.csr_matrix(dense), 5, block_users=10)
+    indices, cosines = nearest_neighbours(sparse.csr_array(dense), 5, block_users=10)
     lengths = np.linalg.norm(dense, axis=1)
     expected = dense @ dense.T / np.outer(lengths, lengths)
     np.fill_diagonal(expected, -1)
@@ -18,15 +18,15 @@ def test_neighbours_equal_brute_force_in_blocks():
 
 
 def test_a_user_without_a_similar_one_has_no_neighbour():
-    indices, cosines = nearest_neighbours(sparse.csr_matrix(np.eye(3)), 2)
+    indices, cosines = nearest_neighbours(sparse.csr_array(np.eye(3)), 2)
     assert (indices == -1).all()
     assert not cosines.any()
 
 
 @pytest.mark.filterwarnings("error")
 def test_empty_and_all_zero():
-    assert nearest_neighbours(sparse.csr_matrix((0, 4)), 2)[0].shape == (0, 2)
-    assert (nearest_neighbours(sparse.csr_matrix((3, 4)), 2)[0] == -1).all()
+    assert nearest_neighbours(sparse.csr_array((0, 4)), 2)[0].shape == (0, 2)
+    assert (nearest_neighbours(sparse.csr_array((3, 4)), 2)[0] == -1).all()
 
 
 def test_no_similarity_gives_no_score():

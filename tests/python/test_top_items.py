@@ -41,7 +41,7 @@ def test_entries_rank_like_columns():
 def test_new_and_known_lists_are_apart_and_hold_only_allowed_items():
     generator = np.random.default_rng(5)
     scores = generator.random((30, 25)).astype(np.float32)
-    seen = sparse.csr_matrix((generator.random((30, 25)) < 0.4).astype(np.float32))
+    seen = sparse.csr_array((generator.random((30, 25)) < 0.4).astype(np.float32))
     allowed = generator.random(25) < 0.8
     blocks = ((start, scores[start : start + 8].copy()) for start in range(0, 30, 8))
     found = rank_blocks(blocks, seen, seen, allowed, 4)
@@ -55,7 +55,7 @@ def test_new_and_known_lists_are_apart_and_hold_only_allowed_items():
 
 
 def test_seen_pairs_that_are_stored_as_zero_still_count_as_seen():
-    seen = sparse.csr_matrix((np.zeros(1), ([0], [1])), shape=(1, 2))
+    seen = sparse.csr_array((np.zeros(1), ([0], [1])), shape=(1, 2))
     found = rank_blocks([(0, np.array([[0.5, 0.9]]))], seen, seen, np.ones(2, bool), 2)
     assert dict(zip(found["item_index"].tolist(), found["is_repeat"].tolist(), strict=True)) == {
         0: False,
@@ -64,7 +64,7 @@ def test_seen_pairs_that_are_stored_as_zero_still_count_as_seen():
 
 
 def test_unscored_items_beyond_the_block_are_left_out():
-    seen = sparse.csr_matrix(np.array([[0, 1, 1]], np.float32))
+    seen = sparse.csr_array(np.array([[0, 1, 1]], np.float32))
     found = rank_blocks([(0, np.array([[0.2, 0.3]]))], seen, seen, np.ones(3, bool), 3)
     assert found["item_index"].tolist() == [0, 1]
 
@@ -74,7 +74,7 @@ def test_nothing_to_rank(shape):
     assert [len(part) for part in top_columns(np.empty(shape), 3)] == [0, 0, 0]
     assert (
         len(
-            rank_blocks([], sparse.csr_matrix(shape), sparse.csr_matrix(shape), np.ones(shape[1], bool), 3)[
+            rank_blocks([], sparse.csr_array(shape), sparse.csr_array(shape), np.ones(shape[1], bool), 3)[
                 "score"
             ]
         )
@@ -83,8 +83,16 @@ def test_nothing_to_rank(shape):
 
 
 def test_an_item_that_was_met_and_not_liked_comes_neither_as_new_nor_again():
-    liked = sparse.csr_matrix(np.array([[1.0, 0, 0]]))
-    seen = sparse.csr_matrix(np.array([[1.0, 1, 0]]))
+    liked = sparse.csr_array(np.array([[1.0, 0, 0]]))
+    seen = sparse.csr_array(np.array([[1.0, 1, 0]]))
     found = rank_blocks([(0, np.array([[0.1, 0.9, 0.5]]))], liked, seen, np.ones(3, bool), 3)
     assert found["item_index"].tolist() == [2, 0]
+    assert found["is_repeat"].tolist() == [False, True]
+
+
+def test_liked_items_are_never_new_even_if_nobody_calls_them_seen():
+    liked = sparse.csr_array(np.array([[1.0, 0]]))
+    seen = sparse.csr_array((1, 2))
+    found = rank_blocks([(0, np.array([[0.9, 0.5]]))], liked, seen, np.ones(2, bool), 2)
+    assert found["item_index"].tolist() == [1, 0]
     assert found["is_repeat"].tolist() == [False, True]
