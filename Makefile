@@ -1,0 +1,74 @@
+# `make` builds everything on the bundled data, `make test` checks everything. `make help` lists the rest.
+# Needs Python 3.11 or newer and make. Another Python: make PYTHON=python3.12. Another DuckDB: make DUCKDB=2.
+
+PYTHON ?= python3
+VENV ?= .venv
+DUCKDB ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready$(DUCKDB)
+# Linting compiles the project into folders and a database of its own, so that it never waits for a build.
+LINT := target/lint
+SQLFLUFF := MANYFACES_DATABASE=$(LINT)/lint.duckdb DBT_TARGET_PATH=$(LINT) DBT_LOG_PATH=$(LINT) $(BIN)/sqlfluff
+PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
+
+.DEFAULT_GOAL := all
+.PHONY: all env build publish summary test lint pytest fix docs bench clean distclean help
+
+all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
+	$(BIN)/manyfaces build
+	$(BIN)/manyfaces publish
+	$(BIN)/manyfaces summary
+
+env: $(READY) ## Install the locked packages and the project into .venv
+
+# Once; again only when the lock, the project's own list or DUCKDB changes.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Manyfaces needs Python 3.11 or newer: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	rm -f $(VENV)/.ready*
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -r requirements.lock
+	$(if $(DUCKDB),$(PIP) install 'duckdb==$(DUCKDB).*')
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+build: $(READY) ## Build all tables into warehouse.duckdb (dbt build with readable progress)
+	$(BIN)/manyfaces build
+
+publish: $(READY) ## Copy the marts into serving.duckdb, which may stay open in other programs
+	$(BIN)/manyfaces publish
+
+summary: $(READY) ## Show what serving.duckdb holds
+	$(BIN)/manyfaces summary
+
+test: lint pytest ## Run all checks: lint, then pytest with its builds on small inputs
+
+lint: $(READY) ## Check the style of Python and SQL
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	@mkdir -p $(LINT)
+	$(SQLFLUFF) lint models tests
+
+pytest: $(READY) ## Run the Python tests, which build the project on small inputs
+	$(BIN)/python -m pytest
+
+fix: $(READY) ## Mend what the linters can mend by themselves
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	@mkdir -p $(LINT)
+	$(SQLFLUFF) fix models tests
+
+docs: $(READY) ## Write the description of every table to target/; look at it with dbt docs serve
+	$(BIN)/dbt docs generate
+
+bench: $(READY) ## Measure speed and quality on made-up and bundled data (long)
+	$(BIN)/python benchmarks/bench.py
+
+clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, caches
+	rm -rf target logs models_store .pytest_cache .ruff_cache
+	rm -f warehouse.duckdb* serving.duckdb*
+
+distclean: clean ## Remove .venv too
+	rm -rf $(VENV) *.egg-info build dist
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
