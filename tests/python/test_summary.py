@@ -15,7 +15,8 @@ TABLES = (
     "(segmentation text, segment_id text, name text, description text, users bigint, share double)",
     "create table marts.user_segments (segmentation text, user_key text, segment_name text, reason text)",
     "create table marts.user_recommendations "
-    "(user_key text, list text, rank integer, item_id text, title text, source text, reason text, segment_id text, fallback_level integer, is_repeat boolean)",
+    "(user_key text, list text, rank integer, item_id text, title text, "
+    "source text, reason text, segment_id text, fallback_level integer, is_repeat boolean)",
 )
 ROWS = (
     "insert into marts.data_quality values ('raw_events', 'raw', null, 1200, 1, true), "
