@@ -94,7 +94,9 @@ def test_every_model_test_and_warning_is_reported_and_every_stage_is_closed_once
         "marts           = 1 model built, 1 failed, 1 skipped; 2 rows; 1 test failed;",
         "seeds           = 1 seed built; 1 row;",
     ]
-    assert report.index("inputs          =") < report.index("features "), "closed when it ends, not at the end"
+    assert report.index("inputs          =") < report.index("features "), (
+        "closed when it ends, not at the end"
+    )
     assert "    not_null_people_user_id: 1 row breaks it (models/marts/_marts__models.yml)" in report
     warned = "warning: not_null_events_user_id: 1 row breaks it (models/features/_features__models.yml)"
     assert report.count(warned) == 1
