@@ -1,7 +1,13 @@
-# STUB of the main session, to be replaced by its owner
-import polars as pl
+"""A vector for each distinct item text."""
+
+from manyfaces.embeddings.tables import item_text_table
 
 
 def model(dbt, session):
-    dbt.config(materialized="table")
-    return pl.DataFrame(schema={'text_index': pl.Int32, 'text_key': pl.String, 'vector': pl.List(pl.Float32), 'run_id': pl.String, 'model_version': pl.String})
+    return item_text_table(
+        dbt.ref("item_texts").select("text_index, text_key, text").pl(),
+        encoder=str(dbt.config.meta_get("text_encoder")),
+        batch_size=int(dbt.config.meta_get("text_batch_size")),
+        store_dir=str(dbt.config.meta_get("store_dir")),
+        seed=int(dbt.config.meta_get("seed")),
+    )

@@ -1,7 +1,14 @@
-# STUB of the main session, to be replaced by its owner
-import polars as pl
+"""User side of the factorised user-item matrix."""
+
+from manyfaces.embeddings.tables import user_factor_table
 
 
 def model(dbt, session):
-    dbt.config(materialized="table")
-    return pl.DataFrame(schema={'user_key': pl.String, 'vector': pl.List(pl.Float32), 'run_id': pl.String, 'model_version': pl.String})
+    return user_factor_table(
+        dbt.ref("matrix_users").pl(),
+        dbt.ref("matrix_items").select("item_index, item_id").pl(),
+        dbt.ref("user_item_matrix").select("user_index, item_index, affinity").pl(),
+        dims=int(dbt.config.meta_get("factor_dims")),
+        seed=int(dbt.config.meta_get("seed")),
+        store_dir=str(dbt.config.meta_get("store_dir")),
+    )

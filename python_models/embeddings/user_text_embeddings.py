@@ -1,7 +1,11 @@
-# STUB of the main session, to be replaced by its owner
-import polars as pl
+"""Each user's direction in the space of the item texts."""
+
+from manyfaces.embeddings.tables import user_text_table
 
 
 def model(dbt, session):
-    dbt.config(materialized="table")
-    return pl.DataFrame(schema={'user_key': pl.String, 'vector': pl.List(pl.Float32), 'run_id': pl.String, 'model_version': pl.String})
+    return user_text_table(
+        dbt.ref("matrix_users").pl(),
+        dbt.ref("user_text_weights").pl(),
+        dbt.ref("item_text_embeddings").pl(),
+    )

@@ -1,7 +1,23 @@
-# STUB of the main session, to be replaced by its owner
-import polars as pl
+"""Each user's latent mean under a variational autoencoder of the user-item matrix."""
+
+from manyfaces.embeddings.tables import user_vae_table
 
 
 def model(dbt, session):
-    dbt.config(materialized="table")
-    return pl.DataFrame(schema={'user_key': pl.String, 'vector': pl.List(pl.Float32), 'run_id': pl.String, 'model_version': pl.String})
+    hidden_dims = dbt.config.meta_get("vae_hidden_dims")
+    return user_vae_table(
+        dbt.ref("matrix_users").pl(),
+        dbt.ref("user_item_matrix").select("user_index, item_index, affinity").pl(),
+        max_items=int(dbt.config.meta_get("vae_max_items")),
+        store_dir=str(dbt.config.meta_get("store_dir")),
+        likelihood="multinomial",
+        hidden_dims=tuple(hidden_dims) if isinstance(hidden_dims, list) else (int(hidden_dims),),
+        latent_dims=int(dbt.config.meta_get("vae_latent_dims")),
+        dropout=float(dbt.config.meta_get("vae_dropout")),
+        max_epochs=int(dbt.config.meta_get("vae_max_epochs")),
+        patience=int(dbt.config.meta_get("vae_patience")),
+        max_beta=float(dbt.config.meta_get("vae_max_beta")),
+        learning_rate=float(dbt.config.meta_get("vae_learning_rate")),
+        max_training_rows=int(dbt.config.meta_get("vae_max_training_users")),
+        seed=int(dbt.config.meta_get("seed")),
+    )

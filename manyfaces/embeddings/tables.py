@@ -1,0 +1,328 @@
+"""From feature tables to tables of vectors: what the Python models of the layer call.
+
+Rows are sorted by their key before anything is fitted, every fit goes through the artefact store, and each
+table has the same columns whether it has rows or not.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from manyfaces.embeddings import factors, fusion, text
+from manyfaces.embeddings.pooling import pool_vectors
+from manyfaces.progress import stage
+from manyfaces.store import Artifact, ArtifactStore, fingerprint
+
+ATTRIBUTES = ("age_band", "gender", "income_band", "occupation", "region")
+BLOCKS = ("attributes", "behaviour", "factors", "text", "vae")
+LOG_SCHEMA = {
+    "run_id": pl.String,
+    "model": pl.String,
+    "epoch": pl.Int32,
+    "train_loss": pl.Float64,
+    "reconstruction_loss": pl.Float64,
+    "kl_divergence": pl.Float64,
+    "validation_loss": pl.Float64,
+    "beta": pl.Float64,
+    "learning_rate": pl.Float64,
+}
+RUNS_SCHEMA = {
+    "run_id": pl.String,
+    "model": pl.String,
+    "algorithm": pl.String,
+    "parameters": pl.String,
+    "data_fingerprint": pl.String,
+    "metrics": pl.String,
+    "rows": pl.Int64,
+    "seconds": pl.Float64,
+    "peak_memory_mb": pl.Float64,
+}
+
+
+def matrix_of(pairs: pl.DataFrame, rows: int, columns: int) -> sparse.csr_array:
+    """Return a sparse float32 matrix (rows, columns) of a frame of row position, column position, value."""
+    row, column, value = (pairs.to_series(place).to_numpy() for place in range(3))
+    matrix = sparse.csr_array((value.astype(np.float32), (row, column)), shape=(rows, columns))
+    matrix.sort_indices()
+    return matrix
+
+
+def vectors_of(column: pl.Series) -> np.ndarray:
+    """Return a column of equally long lists as a float32 array (n, d); a null becomes a row of zeros.
+
+    Raises:
+        ValueError: If the lists differ in length.
+    """
+    lengths = column.list.len().drop_nulls().unique()
+    if len(lengths) > 1:
+        raise ValueError(f"Vectors of one table must be equally long, not {sorted(lengths)}.")
+    vectors = np.zeros((len(column), lengths[0] if len(lengths) else 0), np.float32)
+    if vectors.size:
+        known = column.is_not_null()
+        vectors[known.to_numpy()] = column.filter(known).explode().to_numpy().reshape(-1, vectors.shape[1])
+    return vectors
+
+
+def vector_table(keys: pl.DataFrame, vectors: np.ndarray, run_id: str, model_version: str) -> pl.DataFrame:
+    """Return the keys with their vectors (n, d) as lists, and the run that made them."""
+    if vectors.size:
+        column = pl.Series("vector", vectors.astype(np.float32)).arr.to_list()
+    else:
+        column = pl.Series("vector", [[] for _ in range(len(keys))], pl.List(pl.Float32))
+    return keys.with_columns(column, run_id=pl.lit(run_id), model_version=pl.lit(model_version))
+
+
+def item_text_table(
+    item_texts: pl.DataFrame, encoder: str, batch_size: int, store_dir: str, seed: int
+) -> pl.DataFrame:
+    """Return a vector for each distinct text.
+
+    Args:
+        item_texts: text_index, text_key, text.
+        encoder: See text.encode_texts, also for the other arguments.
+        batch_size: Texts in one pass.
+        store_dir: Root of the artefact store.
+        seed: Seed of what is random.
+
+    Returns:
+        text_index, text_key, vector, run_id, model_version.
+    """
+    item_texts = item_texts.sort("text_index")
+    with stage("item_text_embeddings", len(item_texts)):
+        run = text.encode_texts(item_texts["text"].to_list(), encoder, batch_size, store_dir, seed)
+    keys = item_texts.select(pl.col("text_index").cast(pl.Int32), "text_key")
+    return vector_table(keys, run.vectors, run.run_id, run.model_version)
+
+
+def user_text_table(
+    matrix_users: pl.DataFrame, user_text_weights: pl.DataFrame, item_text_embeddings: pl.DataFrame
+) -> pl.DataFrame:
+    """Return each user's direction in the space of the texts.
+
+    Args:
+        matrix_users: user_index, user_key.
+        user_text_weights: user_index, text_index, weight.
+        item_text_embeddings: text_index, vector, run_id, model_version.
+
+    Returns:
+        user_key, vector, run_id, model_version; the run is that of the text vectors. No rows if no item has
+        a text; a user whose items have none has a vector of zeros.
+    """
+    users, texts = matrix_users.sort("user_index"), item_text_embeddings.sort("text_index")
+    if texts.is_empty():
+        return vector_table(users.select("user_key").clear(), np.zeros((0, 0)), "", "")
+    with stage("user_text_embeddings", len(users)):
+        pairs = user_text_weights.select("user_index", "text_index", "weight")
+        weights = matrix_of(pairs, len(users), len(texts))
+        vectors = pool_vectors(weights, vectors_of(texts["vector"]))
+    run_id, version = texts.select("run_id", "model_version").row(0)
+    return vector_table(users.select("user_key"), vectors, run_id, version)
+
+
+def user_vae_table(
+    matrix_users: pl.DataFrame,
+    user_item_matrix: pl.DataFrame,
+    max_items: int,
+    store_dir: str,
+    **parameters: Any,
+) -> pl.DataFrame:
+    """Return each user's latent mean under an autoencoder of the user-item matrix.
+
+    Args:
+        matrix_users: user_index, user_key.
+        user_item_matrix: user_index, item_index, affinity.
+        max_items: The most used items, that is the first columns, that the autoencoder reads.
+        store_dir: Root of the artefact store.
+        parameters: Fields of autoencoder.VaeParameters.
+
+    Returns:
+        user_key, vector, run_id, model_version.
+    """
+    from manyfaces.embeddings import autoencoder  # loads torch, which takes seconds
+
+    users = matrix_users.sort("user_index")
+    pairs = user_item_matrix.filter(pl.col("item_index") < max_items)
+    items = int(pairs["item_index"].max() or 0) + 1 if len(pairs) else 0
+    matrix = matrix_of(pairs.select("user_index", "item_index", "affinity"), len(users), items)
+    settings = autoencoder.VaeParameters(**parameters)
+    data = fingerprint(matrix)
+
+    def compute() -> Artifact:
+        artifact = autoencoder.fit_vae(matrix, settings)
+        artifact.meta["data_fingerprint"] = data
+        return artifact
+
+    with stage("user_vae_embeddings", len(users)):
+        key = fingerprint(autoencoder.MODEL_VERSION, asdict(settings), data)
+        artifact = ArtifactStore(store_dir).fit("vae", key, compute)
+        vectors = autoencoder.encode(matrix, artifact)
+    return vector_table(users.select("user_key"), vectors, artifact.run_id, autoencoder.MODEL_VERSION)
+
+
+def user_factor_table(
+    matrix_users: pl.DataFrame,
+    matrix_items: pl.DataFrame,
+    user_item_matrix: pl.DataFrame,
+    dims: int,
+    seed: int,
+    store_dir: str,
+) -> pl.DataFrame:
+    """Return the user factors: user_key, vector, run_id, model_version. Arguments as in item_factor_table."""
+    with stage("user_factors", len(matrix_users)):
+        artifact = _factors(len(matrix_users), len(matrix_items), user_item_matrix, dims, seed, store_dir)
+    keys = matrix_users.sort("user_index").select("user_key")
+    return vector_table(keys, artifact.arrays["users"], artifact.run_id, factors.MODEL_VERSION)
+
+
+def item_factor_table(
+    matrix_users: pl.DataFrame,
+    matrix_items: pl.DataFrame,
+    user_item_matrix: pl.DataFrame,
+    dims: int,
+    seed: int,
+    store_dir: str,
+) -> pl.DataFrame:
+    """Return the item factors, of the same decomposition as the user factors (one of the two computes it).
+
+    Args:
+        matrix_users: user_index, user_key.
+        matrix_items: item_index, item_id.
+        user_item_matrix: user_index, item_index, affinity.
+        dims: Number of factors.
+        seed: Seed of the randomised decomposition.
+        store_dir: Root of the artefact store.
+
+    Returns:
+        item_id, vector, run_id, model_version.
+    """
+    with stage("item_factors", len(matrix_items)):
+        artifact = _factors(len(matrix_users), len(matrix_items), user_item_matrix, dims, seed, store_dir)
+    keys = matrix_items.sort("item_index").select("item_id")
+    return vector_table(keys, artifact.arrays["items"], artifact.run_id, factors.MODEL_VERSION)
+
+
+def _factors(
+    users: int, items: int, user_item_matrix: pl.DataFrame, dims: int, seed: int, store_dir: str
+) -> Artifact:
+    matrix = matrix_of(user_item_matrix.select("user_index", "item_index", "affinity"), users, items)
+    data = fingerprint(matrix)
+
+    def compute() -> Artifact:
+        artifact = factors.factorise(matrix, dims, seed)
+        artifact.meta["data_fingerprint"] = data
+        return artifact
+
+    return ArtifactStore(store_dir).fit(
+        "factors", fingerprint(factors.MODEL_VERSION, dims, seed, data), compute
+    )
+
+
+def user_embedding_table(
+    matrix_users: pl.DataFrame,
+    user_features: pl.DataFrame,
+    user_category_weights: pl.DataFrame,
+    vector_tables: Mapping[str, pl.DataFrame],
+    user_attributes: pl.DataFrame,
+    weights: Mapping[str, float],
+    dims: int,
+    store_dir: str,
+) -> pl.DataFrame:
+    """Return one fused vector per user.
+
+    Args:
+        matrix_users: user_index, user_key.
+        user_features: user_key and columns that end in _normalised.
+        user_category_weights: user_index, category_index, weight.
+        vector_tables: Tables with user_key and vector, for the blocks text, vae and factors. A user without
+            a vector gets zeros.
+        user_attributes: user_key and ATTRIBUTES as text.
+        weights: Weight by block, see fusion.fuse; blocks are BLOCKS.
+        dims: Length of a fused vector.
+        store_dir: Root of the artefact store.
+
+    Returns:
+        user_key, vector, run_id, model_version.
+    """
+    users = matrix_users.sort("user_index").select("user_key")
+
+    def by_user(frame: pl.DataFrame) -> pl.DataFrame:
+        return users.join(frame, on="user_key", how="left", maintain_order="left").drop("user_key")
+
+    def behaviour() -> np.ndarray:
+        names = sorted(name for name in user_features.columns if name.endswith("_normalised"))
+        activity = by_user(user_features.select("user_key", *names))
+        categories = int(user_category_weights["category_index"].max() or 0) + 1
+        pairs = user_category_weights.select("user_index", "category_index", "weight")
+        return fusion.behaviour_block(
+            activity.select(pl.all().cast(pl.Float64)).fill_null(np.nan).to_numpy(),
+            matrix_of(pairs, len(users), categories if len(pairs) else 0),
+        )
+
+    makers = {
+        "behaviour": behaviour,
+        "attributes": lambda: fusion.attributes_block(
+            by_user(user_attributes.select("user_key", *ATTRIBUTES))
+        ),
+    } | {
+        name: lambda table=table: vectors_of(by_user(table.select("user_key", "vector")).to_series())
+        for name, table in vector_tables.items()
+    }
+    blocks = {
+        name: make() if weights.get(name, 0) else np.zeros((len(users), 0)) for name, make in makers.items()
+    }
+    with stage("user_embeddings", len(users)):
+        data = fingerprint(blocks)
+        used = {name: float(weight) for name, weight in weights.items() if weight}
+
+        def compute() -> Artifact:
+            artifact = fusion.fuse(blocks, weights, dims)
+            artifact.meta["data_fingerprint"] = data
+            return artifact
+
+        key = fingerprint(fusion.MODEL_VERSION, used, dims, data)
+        artifact = ArtifactStore(store_dir).fit("fusion", key, compute)
+    return vector_table(users, artifact.arrays["vectors"], artifact.run_id, fusion.MODEL_VERSION)
+
+
+def training_log_table(runs: Mapping[str, list[str]], store_dir: str) -> pl.DataFrame:
+    """Return a row per training epoch of the runs of each model (see model_runs_table)."""
+    store = ArtifactStore(store_dir)
+    rows = [
+        entry | {"run_id": run_id, "model": model}
+        for model, run_ids in sorted(runs.items())
+        for run_id in sorted(run_ids)
+        for entry in store.meta(run_id).get("log") or []
+    ]
+    return pl.DataFrame(rows, schema=LOG_SCHEMA)
+
+
+def model_runs_table(runs: Mapping[str, list[str]], store_dir: str) -> pl.DataFrame:
+    """Return what the store knows about each run of each model.
+
+    Args:
+        runs: Run ids by model, a model being the table that holds the run's rows.
+        store_dir: Root of the artefact store.
+
+    Returns:
+        A row per model and run with the columns of RUNS_SCHEMA.
+
+    Raises:
+        KeyError: If the store does not have a run.
+    """
+    store = ArtifactStore(store_dir)
+    rows = []
+    for model, run_ids in sorted(runs.items()):
+        for run_id in sorted(run_ids):
+            meta = store.meta(run_id)
+            texts = {
+                name: json.dumps(meta.get(name) or {}, sort_keys=True) for name in ("parameters", "metrics")
+            }
+            rows.append(
+                {name: meta.get(name) for name in RUNS_SCHEMA} | texts | {"run_id": run_id, "model": model}
+            )
+    return pl.DataFrame(rows, schema=RUNS_SCHEMA)

@@ -1,0 +1,21 @@
+"""What was fitted on what, with which parameters and how well."""
+
+from manyfaces.embeddings.tables import model_runs_table
+
+
+def model(dbt, session):
+    tables = {
+        "item_text_embeddings": dbt.ref("item_text_embeddings"),
+        "user_text_embeddings": dbt.ref("user_text_embeddings"),
+        "user_vae_embeddings": dbt.ref("user_vae_embeddings"),
+        "user_factors": dbt.ref("user_factors"),
+        "item_factors": dbt.ref("item_factors"),
+        "user_embeddings": dbt.ref("user_embeddings"),
+    }
+    return model_runs_table(
+        {
+            name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
+            for name, table in tables.items()
+        },
+        store_dir=str(dbt.config.meta_get("store_dir")),
+    )
