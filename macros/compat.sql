@@ -75,3 +75,14 @@
 {% macro spark__ordered_text(value, order_key, separator) -%}
     listagg({{ value }}, '{{ separator }}') within group (order by {{ order_key }})
 {%- endmacro %}
+
+{# A hash of the columns, nulls included; engines differ in its values, so it must not be stored. #}
+{% macro row_hash(columns) -%}
+    {{ return(adapter.dispatch('row_hash', 'manyfaces')(columns)) }}
+{%- endmacro %}
+{% macro default__row_hash(columns) -%}
+    hash({{ columns | join(', ') }})
+{%- endmacro %}
+{% macro spark__row_hash(columns) -%}
+    xxhash64({{ columns | join(', ') }})
+{%- endmacro %}

@@ -19,20 +19,44 @@
     'user_id', 'item_id', 'event_type', 'event_at', 'value', 'quantity', 'session_id', 'context', 'event_text', 'extras'
 ] %}
 
-with input as (
-    select * from {{ ref('input_events') }}
-),
+{#- The input is read several times on purpose: a narrow scan is far cheaper than holding all wide rows in memory. -#}
+{%- set trimmed_rows %}
+    select
+        nullif(trim(user_id), '') as user_id,
+        nullif(trim(item_id), '') as item_id,
+        nullif(lower(trim(event_type)), '') as event_type,
+        event_at,
+        value,
+        quantity,
+        session_id,
+        context,
+        event_text,
+        extras
+    from {{ ref('input_events') }}
+    where user_id is null or trim(user_id) not in (select erasures.user_id from {{ ref('stg_erasures') }} as erasures)
+{%- endset %}
 
-event_types as (
+{%- set rows_to_read %}
+    {%- if is_incremental() %}
+    select trimmed_rows.*
+    from ({{ trimmed_rows }}) as trimmed_rows
+    cross join window_start
+    where
+        trimmed_rows.event_at is null
+        or window_start.starts_on is null
+        or cast(trimmed_rows.event_at as date) >= window_start.starts_on
+        or cast(trimmed_rows.event_at as date) in (select late_days.event_on from late_days)
+    {%- else %}
+    {{ trimmed_rows }}
+    {%- endif %}
+{%- endset %}
+
+with event_types as (
     select * from {{ ref('stg_event_types') }}
 ),
 
 user_keys as (
     select * from {{ ref('stg_user_keys') }}
-),
-
-erasures as (
-    select * from {{ ref('stg_erasures') }}
 ),
 
 {% if is_incremental() %}
@@ -45,41 +69,18 @@ erasures as (
         from stored
         where rejection_reason is null
     ),
-{% endif %}
 
-trimmed as (
-    select
-        nullif(trim(input.user_id), '') as user_id,
-        nullif(trim(input.item_id), '') as item_id,
-        nullif(lower(trim(input.event_type)), '') as event_type,
-        input.event_at,
-        input.value,
-        input.quantity,
-        input.session_id,
-        input.context,
-        input.event_text,
-        input.extras
-    from input
-),
-
-kept as (
-    select trimmed.*
-    from trimmed
-    where trimmed.user_id is null or trimmed.user_id not in (select erasures.user_id from erasures)
-),
-
-{% if is_incremental() %}
     -- Days before the window that hold more raw rows than were read: something arrived too late.
     late_days as (
         select raw_days.event_on
         from (
             select
-                cast(kept.event_at as date) as event_on,
+                cast(trimmed_rows.event_at as date) as event_on,
                 count(*) as row_count
-            from kept
+            from ({{ trimmed_rows }}) as trimmed_rows
             cross join window_start
-            where cast(kept.event_at as date) < window_start.starts_on
-            group by cast(kept.event_at as date)
+            where cast(trimmed_rows.event_at as date) < window_start.starts_on
+            group by cast(trimmed_rows.event_at as date)
         ) as raw_days
         left join (
             select
@@ -92,87 +93,63 @@ kept as (
             on raw_days.event_on = stored_days.event_on
         where raw_days.row_count > coalesce(stored_days.row_count, 0)
     ),
-
-    to_read as (
-        select kept.*
-        from kept
-        cross join window_start
-        where
-            kept.event_at is null
-            or window_start.starts_on is null
-            or cast(kept.event_at as date) >= window_start.starts_on
-            or cast(kept.event_at as date) in (select late_days.event_on from late_days)
-    ),
-{% else %}
-    to_read as (
-        select * from kept
-    ),
 {% endif %}
 
--- Identical rows become one with a count: cheaper than numbering them, and nothing is lost.
+-- Identical rows become one with a count. Only rows whose hash occurs twice can have a copy, so only they are grouped.
+repeated_hashes as (
+    select {{ row_hash(columns) }} as row_hash
+    from ({{ rows_to_read }}) as rows_to_read
+    group by {{ row_hash(columns) }}
+    having count(*) > 1
+),
+
 distinct_rows as (
     select
         {{ columns | join(',\n        ') }},
+        1 as row_count
+    from ({{ rows_to_read }}) as rows_to_read
+    where {{ row_hash(columns) }} not in (select repeated_hashes.row_hash from repeated_hashes)
+    union all
+    select
+        {{ columns | join(',\n        ') }},
         count(*) as row_count
-    from to_read
+    from ({{ rows_to_read }}) as rows_to_read
+    where {{ row_hash(columns) }} in (select repeated_hashes.row_hash from repeated_hashes)
     group by
         {{ columns | join(',\n        ') }}
-),
-
-checked as (
-    select
-        distinct_rows.*,
-        user_keys.user_key,
-        event_types.canonical_type,
-        coalesce(event_types.is_order_line, false) as is_order_line,
-        cast(distinct_rows.event_at as date) as event_on,
-        case
-            when distinct_rows.user_id is null then 'missing_user_id'
-            when distinct_rows.item_id is null then 'missing_item_id'
-            when distinct_rows.event_at is null then 'missing_time'
-            when
-                cast(distinct_rows.event_at as date) < date '{{ var("earliest_event_on") }}'
-                or cast(distinct_rows.event_at as date) > current_date + 1
-                then 'impossible_time'
-            when event_types.canonical_type is null then 'unknown_event_type'
-            when distinct_rows.quantity <= 0 and event_types.canonical_type <> 'return' then 'non_positive_quantity'
-        end as row_reason
-    from distinct_rows
-    left join user_keys
-        on distinct_rows.user_id = user_keys.user_id
-    left join event_types
-        on distinct_rows.event_type = event_types.event_type
 ),
 
 -- Only a user and day with many rows can be a bot's, only a minute with many rows a burst: count exactly only those.
 busy_days as (
     select
         user_id,
-        event_on
-    from checked
-    where row_reason is null
-    group by user_id, event_on
-    having sum(row_count) > {{ [var('max_events_per_minute'), var('max_events_per_day')] | min }}
+        cast(event_at as date) as event_on
+    from ({{ rows_to_read }}) as rows_to_read
+    where user_id is not null and event_at is not null
+    group by user_id, cast(event_at as date)
+    having count(*) > {{ [var('max_events_per_minute'), var('max_events_per_day')] | min }}
 ),
 
 busy_actions as (
     select
-        checked.user_id,
-        checked.event_on,
-        date_trunc('minute', checked.event_at) as minute_at,
+        rows_to_read.user_id,
+        busy_days.event_on,
+        date_trunc('minute', rows_to_read.event_at) as minute_at,
         case
-            when checked.is_order_line
-                then count(distinct (checked.event_at, coalesce(checked.session_id, '')))
-            else sum(checked.row_count)
+            when event_types.is_order_line
+                then count(distinct (rows_to_read.event_at, coalesce(rows_to_read.session_id, '')))
+            else count(*)
         end as actions
-    from checked
+    from ({{ rows_to_read }}) as rows_to_read
     inner join busy_days
         on
-            checked.user_id = busy_days.user_id
-            and checked.event_on = busy_days.event_on
-    where checked.row_reason is null
+            rows_to_read.user_id = busy_days.user_id
+            and cast(rows_to_read.event_at as date) = busy_days.event_on
+    inner join event_types
+        on rows_to_read.event_type = event_types.event_type
+    where {{ invalid_event_reason('rows_to_read', 'event_types') }} is null
     group by
-        checked.user_id, checked.event_on, date_trunc('minute', checked.event_at), checked.is_order_line
+        rows_to_read.user_id, busy_days.event_on, date_trunc('minute', rows_to_read.event_at), event_types.is_order_line
 ),
 
 bot_days as (
@@ -193,43 +170,42 @@ bursts as (
     having sum(actions) > {{ var('max_events_per_minute') }}
 ),
 
-judged as (
-    select
-        checked.*,
-        case
-            when checked.row_reason is not null then checked.row_reason
-            when bot_days.user_id is not null then 'bot'
-            when bursts.user_id is not null then 'burst'
-        end as rejection_reason
-    from checked
-    left join bot_days
-        on
-            checked.user_id = bot_days.user_id
-            and checked.event_on = bot_days.event_on
-    left join bursts
-        on
-            checked.user_id = bursts.user_id
-            and date_trunc('minute', checked.event_at) = bursts.minute_at
-),
-
 prepared as (
     select
-        user_key,
-        item_id,
-        canonical_type as event_type,
-        event_type as raw_event_type,
-        event_at,
-        event_on,
-        coalesce(event_on, date '0001-01-01') as partition_on,
-        value,
-        quantity,
-        session_id,
-        context,
-        event_text,
-        extras,
-        row_count,
-        rejection_reason
-    from judged
+        user_keys.user_key,
+        distinct_rows.item_id,
+        event_types.canonical_type as event_type,
+        distinct_rows.event_type as raw_event_type,
+        distinct_rows.event_at,
+        cast(distinct_rows.event_at as date) as event_on,
+        coalesce(cast(distinct_rows.event_at as date), date '0001-01-01') as partition_on,
+        distinct_rows.value,
+        distinct_rows.quantity,
+        distinct_rows.session_id,
+        distinct_rows.context,
+        distinct_rows.event_text,
+        distinct_rows.extras,
+        distinct_rows.row_count,
+        coalesce(
+            {{ invalid_event_reason('distinct_rows', 'event_types') }},
+            case
+                when bot_days.user_id is not null then 'bot'
+                when bursts.user_id is not null then 'burst'
+            end
+        ) as rejection_reason
+    from distinct_rows
+    left join user_keys
+        on distinct_rows.user_id = user_keys.user_id
+    left join event_types
+        on distinct_rows.event_type = event_types.event_type
+    left join bot_days
+        on
+            distinct_rows.user_id = bot_days.user_id
+            and cast(distinct_rows.event_at as date) = bot_days.event_on
+    left join bursts
+        on
+            distinct_rows.user_id = bursts.user_id
+            and date_trunc('minute', distinct_rows.event_at) = bursts.minute_at
 ),
 
 {% if is_incremental() %}
