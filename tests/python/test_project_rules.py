@@ -1,0 +1,159 @@
+"""The rules of the project, held against the parsed manifest."""
+
+import re
+
+import pytest
+import yaml
+from conftest import PROJECT
+
+LAYERS = ["inputs", "staging", "features", "embeddings", "segments", "recommendations", "evaluation", "marts"]
+EVENT_RELATIONS = {"stg_events", "stg_events_checked", "rejected_events", "input_events"}
+# The wall itself and the one view that applies it, and the balance that has to count what staging rejected.
+EVENT_READERS = {"wall", "events", "event_balance"}
+
+
+@pytest.fixture(scope="module")
+def models(manifest):
+    return {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["package_name"] == "manyfaces"
+    }
+
+
+@pytest.fixture(scope="module")
+def tests_by_model(manifest):
+    found = {}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test" and node.get("attached_node"):
+            found.setdefault(node["attached_node"].split(".")[-1], []).append(node)
+    return found
+
+
+def layer(model):
+    return model["schema"]
+
+
+def parents(model):
+    return [name.split(".")[-1] for name in model["depends_on"]["nodes"] if name.startswith("model.")]
+
+
+def test_there_are_models_in_every_layer(models):
+    assert {layer(model) for model in models.values()} == set(LAYERS)
+
+
+def test_a_layer_reads_only_its_left_neighbours(models):
+    wrong = [
+        f"{layer(model)}.{name} reads {layer(models[parent])}.{parent}"
+        for name, model in models.items()
+        for parent in parents(model)
+        if LAYERS.index(layer(models[parent])) > LAYERS.index(layer(model))
+    ]
+    assert wrong == []
+
+
+def test_marts_never_read_inputs_or_staging(models):
+    wrong = [
+        f"{name} reads {parent}"
+        for name, model in models.items()
+        for parent in parents(model)
+        if layer(model) == "marts" and layer(models[parent]) in ("inputs", "staging")
+    ]
+    assert wrong == []
+
+
+def test_only_the_wall_lets_events_pass(models):
+    wrong = [
+        f"{name} reads {parent}"
+        for name, model in models.items()
+        for parent in parents(model)
+        if parent in EVENT_RELATIONS and layer(model) not in ("inputs", "staging") and name not in EVENT_READERS
+    ]
+    assert wrong == []
+
+
+def test_every_table_and_column_is_described(models):
+    missing = [name for name, model in models.items() if not model["description"].strip()]
+    missing += [
+        f"{name}.{column['name']}"
+        for name, model in models.items()
+        for column in model["columns"].values()
+        if not column["description"].strip()
+    ]
+    missing += [f"{name} has no columns" for name, model in models.items() if not model["columns"]]
+    assert missing == []
+
+
+def test_every_table_behind_staging_has_its_grain_tested_as_a_key(models, tests_by_model):
+    keyless = [
+        name
+        for name, model in models.items()
+        if model["config"]["materialized"] != "view"
+        and layer(model) not in ("inputs", "staging")
+        and not any(
+            test["test_metadata"]["name"] in ("unique", "unique_combination")
+            for test in tests_by_model.get(name, [])
+            if test.get("test_metadata")
+        )
+    ]
+    # Their grain is a cell of a matrix or a row of a candidate list whose key is tested where it is made.
+    assert sorted(set(keyless) - {"user_item_matrix", "user_text_weights", "user_category_weights", "user_list_reasons"}) == []
+
+
+def test_marts_have_enforced_contracts_without_odd_types(models):
+    marts = {name: model for name, model in models.items() if layer(model) == "marts"}
+    assert marts
+    assert [name for name, model in marts.items() if not model["config"]["contract"]["enforced"]] == []
+    allowed = {"string", "integer", "bigint", "double", "boolean", "timestamp", "date"}
+    odd = [
+        f"{name}.{column['name']}: {column['data_type']}"
+        for name, model in marts.items()
+        for column in model["columns"].values()
+        if column["data_type"] not in allowed
+    ]
+    assert odd == []
+
+
+def test_personal_columns_never_reach_marts(models):
+    personal = {
+        column["name"]
+        for model in models.values()
+        for column in model["columns"].values()
+        if column.get("config", {}).get("meta", {}).get("pii") or column.get("meta", {}).get("pii")
+    }
+    assert {"user_id", "event_text"} <= personal
+    leaked = [
+        f"{name}.{column}"
+        for name, model in models.items()
+        for column in model["columns"]
+        if layer(model) == "marts" and column in personal
+    ]
+    assert leaked == []
+
+
+def test_every_setting_has_a_rule_and_every_rule_a_setting():
+    settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+    text = (PROJECT / "macros" / "check_config.sql").read_text()
+    body = text[text.index("{% macro var_rules()") : text.index("{% macro check_var_names()")]
+    assert set(re.findall(r"^\s+'(\w+)': \{", body, flags=re.MULTILINE)) == set(settings)
+
+
+def test_settings_have_no_default_outside_the_project_file():
+    offenders = [
+        f"{path.relative_to(PROJECT)}: {call}"
+        for folder in ("models", "macros", "python_models", "tests")
+        for path in (PROJECT / folder).rglob("*")
+        if path.suffix in (".sql", ".yml")
+        for call in re.findall(r"\bvar\(\s*['\"]\w+['\"]\s*,[^)]*\)", path.read_text())
+    ]
+    assert offenders == []
+
+
+def test_engine_differences_stay_in_compat():
+    offenders = [
+        str(path.relative_to(PROJECT))
+        for folder in ("models", "macros")
+        for path in (PROJECT / folder).rglob("*.sql")
+        if "target.type" in path.read_text()
+    ]
+    assert offenders == []
