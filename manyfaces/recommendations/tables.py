@@ -19,6 +19,7 @@ COLLABORATIVE_SCHEMA = {
     "item_id": pl.String,
     "source": pl.String,
     "score": pl.Float64,
+    "strength": pl.Float64,
     "is_repeat": pl.Boolean,
     "run_id": pl.String,
     "model_version": pl.String,
@@ -127,6 +128,8 @@ def collaborative_table(
         compute,
         ease.MODEL_VERSION,
         COLLABORATIVE_SCHEMA,
+        # Raw scores grow with the length of a history; a blend needs what the source thinks beside its best item.
+        strength=(pl.col("score") / pl.col("score").max().over("user_index", "is_repeat")).round(6),
     )
 
 
@@ -214,8 +217,8 @@ def _artifact(algorithm: str, parameters: dict, data_fingerprint: str, ranked: d
     )
 
 
-def _table(history, store_dir, source, key, compute, model_version, schema) -> pl.DataFrame:
-    """Load or compute the lists of a source and put the keys back."""
+def _table(history, store_dir, source, key, compute, model_version, schema, **columns: pl.Expr) -> pl.DataFrame:
+    """Load or compute the lists of a source, put the keys back and add derived columns."""
     artifact = ArtifactStore(store_dir).fit(source, key, compute)
     table = pl.DataFrame(artifact.arrays).with_columns(
         user_key=history.user_keys.gather(artifact.arrays["user_index"]),
@@ -223,6 +226,7 @@ def _table(history, store_dir, source, key, compute, model_version, schema) -> p
         source=pl.lit(source),
         run_id=pl.lit(artifact.run_id),
         model_version=pl.lit(model_version),
+        **columns,
     )
     if "evidence_item_index" in table.columns:
         evidence = pl.col("evidence_item_index")

@@ -10,7 +10,7 @@ eligible as (
     select
         affinity.user_key,
         affinity.item_id,
-        round(ln(1 + affinity.decayed_events), 6) as score,
+        round(ln(1 + affinity.decayed_events) + 0.3e0 * ln(1 + affinity.recent_events), 6) as score,
         affinity.last_positive_event_at,
         affinity.positive_events
     from affinity

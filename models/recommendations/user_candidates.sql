@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
 
--- Every candidate of every source, on one scale: 1 is the best that the source has to say to this user.
+-- Every candidate of every source with its strength. All are between 0 and 1 but buy_again: what a user takes again
+-- and again outweighs everything else, as it should where purchases repeat.
 with users as (
     select * from {{ ref('user_attributes') }}
 ),
@@ -34,7 +35,7 @@ collaborative as (
         user_key,
         item_id,
         source,
-        score as strength,
+        strength,
         is_repeat,
         cast(null as bigint) as evidence_events,
         cast(null as timestamp) as evidence_at,
