@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from scipy import sparse
+from sklearn.preprocessing import normalize
 
 from manyfaces.embeddings import factors, fusion, text
 from manyfaces.embeddings.pooling import pool_vectors
@@ -19,7 +20,6 @@ from manyfaces.progress import stage
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 ATTRIBUTES = ("age_band", "gender", "income_band", "occupation", "region")
-BLOCKS = ("attributes", "behaviour", "factors", "text", "vae")
 LOG_SCHEMA = {
     "run_id": pl.String,
     "model": pl.String,
@@ -238,10 +238,11 @@ def user_embedding_table(
         matrix_users: user_index, user_key.
         user_features: user_key and columns that end in _normalised.
         user_category_weights: user_index, category_index, weight.
-        vector_tables: Tables with user_key and vector, for the blocks text, vae and factors. A user without
-            a vector gets zeros.
+        vector_tables: Tables with user_key and vector, for the blocks text, vae and factors. Only the
+            direction of a vector counts, because its length is mostly how much a user does. A user without a
+            vector gets zeros.
         user_attributes: user_key and ATTRIBUTES as text.
-        weights: Weight by block, see fusion.fuse; blocks are BLOCKS.
+        weights: Weight by block: attributes, behaviour, factors, text, vae; see fusion.fuse.
         dims: Length of a fused vector.
         store_dir: Root of the artefact store.
 
@@ -249,6 +250,7 @@ def user_embedding_table(
         user_key, vector, run_id, model_version.
     """
     users = matrix_users.sort("user_index").select("user_key")
+    weights = {name: float(weight) for name, weight in weights.items()}
 
     def by_user(frame: pl.DataFrame) -> pl.DataFrame:
         return users.join(frame, on="user_key", how="left", maintain_order="left").drop("user_key")
@@ -263,13 +265,17 @@ def user_embedding_table(
             matrix_of(pairs, len(users), categories if len(pairs) else 0),
         )
 
+    def directions(table: pl.DataFrame) -> np.ndarray:
+        vectors = vectors_of(by_user(table).to_series())
+        return normalize(vectors) if vectors.size else vectors
+
     makers = {
         "behaviour": behaviour,
         "attributes": lambda: fusion.attributes_block(
             by_user(user_attributes.select("user_key", *ATTRIBUTES))
         ),
     } | {
-        name: lambda table=table: vectors_of(by_user(table.select("user_key", "vector")).to_series())
+        name: lambda table=table: directions(table.select("user_key", "vector"))
         for name, table in vector_tables.items()
     }
     blocks = {
@@ -277,7 +283,7 @@ def user_embedding_table(
     }
     with stage("user_embeddings", len(users)):
         data = fingerprint(blocks)
-        used = {name: float(weight) for name, weight in weights.items() if weight}
+        used = {name: weight for name, weight in weights.items() if weight}
 
         def compute() -> Artifact:
             artifact = fusion.fuse(blocks, weights, dims)
