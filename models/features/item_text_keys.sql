@@ -16,13 +16,18 @@ known_items as (
         and (items.has_title or items.category is not null)
 ),
 
+-- Where a title only adds brand and size to the subcategory, the subcategory says it all.
 described as (
     select
         item_id,
         lower(
-            case when has_title then title else '' end
-            || ', ' || coalesce(category, '')
-            || case when subcategory is null or lower(title) like lower(subcategory) || '%' then '' else ', ' || subcategory end
+            case
+                when subcategory is not null and (not has_title or lower(title) like lower(subcategory) || '%')
+                    then subcategory
+                when has_title then title || coalesce(', ' || subcategory, '')
+                else ''
+            end
+            || coalesce(', ' || category, '')
             || coalesce(', ' || substr(description, 1, 200), '')
         ) as text
     from known_items

@@ -24,45 +24,44 @@ segment_items as (
     where segmentation = '{{ var("default_segmentation") }}' and list = 'popular'
 ),
 
--- The user's own strong item that most often stands beside the recommended one.
 own_items as (
     select
         matrix_users.user_key,
-        matrix_items.item_id
+        array_agg(matrix_items.item_id) as item_ids
     from {{ ref('user_top_items') }} as top_items
     inner join {{ ref('matrix_users') }} as matrix_users
         on top_items.user_index = matrix_users.user_index
     inner join {{ ref('matrix_items') }} as matrix_items
         on top_items.item_index = matrix_items.item_index
+    group by matrix_users.user_key
 ),
 
-collaborative_rows as (
-    select distinct
-        user_key,
-        item_id
+-- Every pair of a recommended and an own item, bounded by top_n x neighbour_items_per_user for a user. Own items
+-- come as an array: joined as rows, popular items would first be paired with all their neighbours.
+own_pairs as (
+    select
+        lists.user_key,
+        lists.item_id,
+        {{ explode('own_items.item_ids') }} as own_item_id
     from lists
-    where source = 'collaborative'
+    inner join own_items
+        on lists.user_key = own_items.user_key
+    where lists.source = 'collaborative'
 ),
 
+-- The user's own strong item that most often stands beside the recommended one.
 anchors as (
     select
-        collaborative_rows.user_key,
-        collaborative_rows.item_id,
-        max_by(
-            neighbours.item_id, (neighbours.score, neighbours.item_id)
-        ) as anchor_item_id,
-        max_by(
-            neighbours.together_users, (neighbours.score, neighbours.item_id)
-        ) as together_users
-    from collaborative_rows
+        own_pairs.user_key,
+        own_pairs.item_id,
+        max_by(own_pairs.own_item_id, (neighbours.score, own_pairs.own_item_id)) as anchor_item_id,
+        max_by(neighbours.together_users, (neighbours.score, own_pairs.own_item_id)) as together_users
+    from own_pairs
     inner join {{ ref('item_neighbours') }} as neighbours
-        on collaborative_rows.item_id = neighbours.similar_item_id
-    inner join own_items
         on
-            collaborative_rows.user_key = own_items.user_key
-            and neighbours.item_id = own_items.item_id
-    where neighbours.item_id <> neighbours.similar_item_id
-    group by collaborative_rows.user_key, collaborative_rows.item_id
+            own_pairs.own_item_id = neighbours.item_id
+            and own_pairs.item_id = neighbours.similar_item_id
+    group by own_pairs.user_key, own_pairs.item_id
 ),
 
 evidenced as (
