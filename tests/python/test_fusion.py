@@ -133,6 +133,13 @@ def test_the_mix_of_categories_counts_and_not_the_amount():
     np.testing.assert_allclose(only_more[0], only_more[1])
 
 
+def test_one_huge_category_does_not_drown_the_others():
+    mix = np.array([[100.0, 20, 0], [20.0, 20, 0], [100.0, 0, 20], [20.0, 0, 20]])
+    block = behaviour_block(np.zeros((4, 1)), sparse.csr_array(mix))
+    # Users 0 and 1 share their small taste and differ in the size of the common one.
+    assert np.linalg.norm(block[0] - block[1]) < np.linalg.norm(block[0] - block[2])
+
+
 def test_one_whale_does_not_take_the_activity_over():
     activity = np.random.default_rng(1).normal(size=(200, 2))
     activity[0, 0] = 1e6

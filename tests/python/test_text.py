@@ -53,10 +53,11 @@ def test_packaged_encoder_puts_like_texts_together_without_network(tmp_path):
 
 
 def test_packaged_vectors_do_not_depend_on_their_company_and_agree_with_the_library(tmp_path):
-    together = encode_texts(FOOD + TOOLS, "packaged", 4, tmp_path / "a", 7).vectors
-    alone = [encode_texts([entry], "packaged", 4, tmp_path / "b", 7).vectors[0] for entry in FOOD + TOOLS]
+    texts = [*FOOD, *TOOLS, "a long title of very many words about " + " and ".join(FOOD + TOOLS)]
+    together = encode_texts(texts, "packaged", 4, tmp_path / "a", 7).vectors
+    alone = [encode_texts([entry], "packaged", 4, tmp_path / "b", 7).vectors[0] for entry in texts]
     np.testing.assert_array_equal(together, np.stack(alone))
-    reference = text.load_encoder("packaged").encode(FOOD + TOOLS, normalize_embeddings=True)
+    reference = text.load_encoder("packaged").encode(texts, normalize_embeddings=True)
     assert (together * reference).sum(axis=1).min() >= 0.999
 
 
