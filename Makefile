@@ -6,9 +6,9 @@ VENV ?= .venv
 DUCKDB ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready$(DUCKDB)
-# Linting compiles the project into folders and a database of its own, so that it never waits for a build.
+# Linting compiles the project beside an empty database and in a folder of its own: it never waits for a build.
 LINT := target/lint
-SQLFLUFF := MANYFACES_DATABASE=$(LINT)/lint.duckdb DBT_TARGET_PATH=$(LINT) DBT_LOG_PATH=$(LINT) $(BIN)/sqlfluff
+SQLFLUFF := MANYFACES_DATABASE=:memory: DBT_TARGET_PATH=$(LINT) DBT_LOG_PATH=$(LINT) $(BIN)/sqlfluff
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
@@ -45,7 +45,6 @@ test: lint pytest ## Run all checks: lint, then pytest with its builds on small 
 lint: $(READY) ## Check the style of Python and SQL
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	@mkdir -p $(LINT)
 	$(SQLFLUFF) lint models tests
 
 pytest: $(READY) ## Run the Python tests, which build the project on small inputs
@@ -54,7 +53,6 @@ pytest: $(READY) ## Run the Python tests, which build the project on small input
 fix: $(READY) ## Mend what the linters can mend by themselves
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	@mkdir -p $(LINT)
 	$(SQLFLUFF) fix models tests
 
 docs: $(READY) ## Write the description of every table to target/; look at it with dbt docs serve
