@@ -264,3 +264,10 @@ def test_vectors_of_different_length_are_refused():
         tables.vectors_of(pl.Series([[1.0], [1.0, 2.0]]))
     np.testing.assert_array_equal(tables.vectors_of(pl.Series([[1.0, 2.0], None])), [[1, 2], [0, 0]])
     assert tables.vectors_of(pl.Series([None, None], dtype=pl.List(pl.Float32))).shape == (2, 0)
+
+
+def test_tables_of_different_builds_are_refused():
+    pairs = pl.DataFrame({"user_index": [0, 1], "text_index": [4, 5], "weight": [1.0, 2.0]})
+    assert tables.matrix_of(pairs, 2, 6)[1, 5] == 2.0
+    with pytest.raises(ValueError, match="text_index 5 reach beyond .* different builds"):
+        tables.matrix_of(pairs, 2, 5)
