@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from manyfaces.segments.quality import Quality
 
 # Agreement of refits above this earns a candidate nothing: it is reproducible enough.
-STABLE = 0.7
+STABLE = 0.9
 # A radius that leaves more users than this outside is no segmentation, unless nothing else finds two groups.
 MAX_NOISE_SHARE = 0.5
 

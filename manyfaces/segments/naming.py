@@ -21,6 +21,8 @@ import polars as pl
 
 # Levels of concepts in the order in which they name a segment.
 LEVELS = ("category", "subcategory", "title")
+# A preference weaker than this names nothing.
+MIN_LIFT = 1.1
 # Items of a segment that take part, its most distinctive ones.
 ITEMS_PER_SEGMENT = 200
 # Concepts of one level that may name a segment: its own strongest ones, not leftovers.
@@ -28,7 +30,7 @@ CONCEPTS_PER_LEVEL = 8
 MAX_WORDS = 4
 TERMS_SHOWN = 8
 # A shorter title term gives way to a longer one that holds it and has this share of its weight.
-LONGER_TERM_SHARE = 0.5
+LONGER_TERM_SHARE = 0.6
 
 # Function words and units; words of a trade are in the seed name_words.
 _STOP_TEXT = """
@@ -39,6 +41,9 @@ _STOP_TEXT = """
     ml mm ounce ounces oz pc pcs piece pieces pk pkg pt qt size sizes sz
 """
 STOP_WORDS = frozenset(_STOP_TEXT.split())
+
+# A segment that is known and prefers nothing.
+MIXED = "Mixed Tastes"
 
 NAME_SCHEMA = {
     "segmentation": pl.String,
@@ -214,22 +219,24 @@ def name_segments(
 
     Concepts are given out by falling weight, first one to every segment, then a second one; each concept
     names one segment only, and no word stands twice in a name. Without any concept a segment is called after
-    its most distinctive item, and without items by a letter. The order of rows has no influence.
+    its most distinctive item; the first that prefers nothing has mixed tastes; what is left gets letters. The
+    order of rows has no influence.
 
     Args:
         segment_ids: Segments to name.
         categories: segment_id, category, users, share, lift: per segment, how many users like it, its share
-            and that share over everybody's. Rows with lift up to 1 say nothing.
+            and that share over everybody's (lift). Rows with less than MIN_LIFT say nothing.
         items: segment_id, title, category, subcategory, users, share, lift: likewise; a few hundred a
             segment.
         words: abbreviation, word, kind, see `Vocabulary.from_frame`.
 
     Returns:
-        One row per segment: segment_id, name, source (terms, top_item or letter), terms (the strongest
+        One row per segment: segment_id, name, source (terms, top_item, mixed or letter), terms (the strongest
         concepts), evidence (JSON: concepts with label, level, users, share, lift; titles of top items).
     """
     vocabulary = Vocabulary.from_frame(words)
     segment_ids = sorted(set(segment_ids))
+    known = set(categories["segment_id"]) | set(items["segment_id"])
     categories, items = _preferred(categories, segment_ids), _preferred(items, segment_ids)
     concepts = {
         "category": _concepts("category", _labelled(categories, "category", vocabulary)),
@@ -247,6 +254,8 @@ def name_segments(
         if not name:
             named = (f"Fans of {title}" for title in titles)
             name, source = next((text for text in named if text not in taken), ""), "top_item"
+        if not name and segment in known and MIXED not in taken:
+            name, source = MIXED, "mixed"
         if not name:
             name, source = next(letters), "letter"
         taken.add(name)
@@ -296,7 +305,9 @@ def name_segmentations(
 def _preferred(frame: pl.DataFrame, segment_ids: Sequence[str]) -> pl.DataFrame:
     """Keep what the segments like more than everybody does, with its weight, strongest first."""
     return (
-        frame.filter(pl.col("segment_id").is_in(segment_ids) & (pl.col("lift") > 1) & (pl.col("share") > 0))
+        frame.filter(
+            pl.col("segment_id").is_in(segment_ids) & (pl.col("lift") >= MIN_LIFT) & (pl.col("share") > 0)
+        )
         .with_columns(weight=(pl.col("share") * pl.col("lift").log()).round(9))
         .filter(pl.col("weight") > 0)
         .sort(
