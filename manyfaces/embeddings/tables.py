@@ -53,8 +53,8 @@ def matrix_of(pairs: pl.DataFrame, rows: int, columns: int) -> sparse.csr_array:
     row, column, value = (pairs.to_series(place).to_numpy() for place in range(3))
     if len(pairs) and (row.max() >= rows or column.max() >= columns):
         raise ValueError(
-            f"{pairs.columns[0]} {row.max()} and {pairs.columns[1]} {column.max()} reach beyond the {rows} and "
-            f"{columns} that there are: the tables are of different builds. Build all of them: dbt build."
+            f"{pairs.columns[0]} {row.max()} and {pairs.columns[1]} {column.max()} reach beyond the {rows} "
+            f"and {columns} that there are: the tables are of different builds. Build all of them: dbt build."
         )
     matrix = sparse.csr_array((value.astype(np.float32), (row, column)), shape=(rows, columns))
     matrix.sort_indices()

@@ -269,5 +269,5 @@ def test_vectors_of_different_length_are_refused():
 def test_tables_of_different_builds_are_refused():
     pairs = pl.DataFrame({"user_index": [0, 1], "text_index": [4, 5], "weight": [1.0, 2.0]})
     assert tables.matrix_of(pairs, 2, 6)[1, 5] == 2.0
-    with pytest.raises(ValueError, match="text_index 5 reach beyond .* different builds"):
+    with pytest.raises(ValueError, match=r"text_index 5 reach beyond .* different builds"):
         tables.matrix_of(pairs, 2, 5)
