@@ -112,7 +112,8 @@ class _Summary:
         """One table for each segmentation, largest segments first."""
         rows = (
             self._rows(
-                "select segmentation, segment_id, name, users, share, description from marts.segments "
+                "select segmentation, segment_id, name, users, share, "
+                "coalesce(distinguishing_categories, description) from marts.segments "
                 "order by segmentation, users desc, segment_id"
             )
             if "segments" in self.tables
@@ -127,32 +128,34 @@ class _Summary:
             self._table(
                 [("segment", 36), ("users", 12), ("share", 7), ("what sets it apart", WIDTH)],
                 (
-                    (name, f"{users:,}", f"{100 * share:.1f} %", description)
-                    for _, _, name, users, share, description in found[:SEGMENTS]
+                    (name, f"{users:,}", f"{100 * share:.1f} %", difference)
+                    for _, _, name, users, share, difference in found[:SEGMENTS]
                 ),
             )
             if len(found) > SEGMENTS:
                 self._say(f"... and {len(found) - SEGMENTS} smaller ones in marts.segments")
 
     def one_user(self) -> None:
-        """The lists of a user with a list of middling length, as an example."""
+        """One user's lists as an example: of the users with a segment, one with a middling number of personal items."""
         users = (
             self._rows(
                 """
-                with lengths as (
-                    select user_key, count(*) as items, max(segment_id) is not null as has_segment
+                with users as (
+                    select
+                        user_key,
+                        max(segment_id) is not null as has_segment,
+                        count(*) filter (where fallback_level = 0) as personal_items
                     from marts.user_recommendations
-                    where list = 'for_you'
                     group by user_key
                 ),
                 middle as (
-                    select quantile_disc(items, 0.5) as items from lengths
+                    select quantile_disc(personal_items, 0.5) as personal_items from users
                 )
-                select lengths.user_key
-                from lengths
+                select users.user_key
+                from users
                 cross join middle
                 order by
-                    not lengths.has_segment, abs(lengths.items - middle.items), lengths.user_key
+                    not users.has_segment, abs(users.personal_items - middle.personal_items), users.user_key
                 limit 1
                 """
             )
@@ -176,7 +179,7 @@ class _Summary:
             )
         for name, meaning in LISTS.items():
             rows = self._rows(
-                "select rank, title, source, fallback_level, is_repeat, reason "
+                "select rank, title, source, fallback_level, reason "
                 "from marts.user_recommendations "
                 f"where user_key = ? and list = ? order by rank limit {ROWS}",
                 user,
@@ -189,15 +192,14 @@ class _Summary:
             self._table(
                 [
                     ("rank", 4),
-                    ("title", self._console.width // 3),
+                    ("title", self._console.width // 4),
                     ("source", 13),
                     ("fallback", 8),
-                    ("had before", 10),
                     ("reason", WIDTH),
                 ],
                 (
-                    (str(rank), title, source, str(fallback), "yes" if is_repeat else "", reason)
-                    for rank, title, source, fallback, is_repeat, reason in rows
+                    (str(rank), title, source, str(fallback), reason)
+                    for rank, title, source, fallback, reason in rows
                 ),
             )
 
@@ -233,7 +235,9 @@ def _counted(number: int, noun: str) -> str:
 
 def _next_steps(console: Console, database: Path) -> None:
     """Print commands that work as they stand, from the folder that the reader is in."""
-    folder = os.path.relpath(Path(sys.executable).parent)
+    folder = Path(sys.executable).parent
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())
     command = "" if Path(shutil.which("python") or "").parent == Path(sys.executable).parent else f"{folder}/"
     name = os.path.relpath(database)
     query = "from marts.user_recommendations limit 20"

@@ -12,7 +12,8 @@ TABLES = (
     "create table marts.data_quality "
     "(check_name text, line text, reason text, row_count bigint, share double, is_ok boolean)",
     "create table marts.segments "
-    "(segmentation text, segment_id text, name text, description text, users bigint, share double)",
+    "(segmentation text, segment_id text, name text, description text, distinguishing_categories text, "
+    "users bigint, share double)",
     "create table marts.user_segments (segmentation text, user_key text, segment_name text, reason text)",
     "create table marts.user_recommendations "
     "(user_key text, list text, rank integer, item_id text, title text, "
@@ -24,9 +25,10 @@ ROWS = (
     "('rejected_bot', 'rejected', 'bot', 60, 0.05, true), "
     "('rejected_no_time', 'rejected', 'no_time', 40, 0.03, true), "
     "('raw_is_clean_plus_rejected', 'balance', null, 0, 0, true)",
-    "insert into marts.segments values ('taste', 'taste-01', '早餐与鲜奶', 'Takes more milk.', 30, 0.75), "
-    "('taste', 'taste-02', 'Pets', 'Takes more dog food.', 10, 0.25), "
-    "('rfm', 'rfm-01', '[bold]Loyal', null, 40, 1)",
+    "insert into marts.segments values "
+    "('taste', 'taste-01', '早餐与鲜奶', 'Takes more of: Milk', 'Milk (2.0 x)', 30, 0.75), "
+    "('taste', 'taste-02', 'Pets', 'Takes more of: Milk', 'Milk (3.0 x)', 10, 0.25), "
+    "('rfm', 'rfm-01', '[bold]Loyal', 'Was here lately.', null, 40, 1)",
     "insert into marts.user_segments values ('taste', 'bbb', '早餐与鲜奶', 'Nearest centre'), "
     "('rfm', 'bbb', '[bold]Loyal', 'Active'), ('taste', 'ccc', 'Pets', 'Nearest centre')",
     "insert into marts.user_recommendations "
@@ -54,10 +56,11 @@ def test_counts_segments_and_one_users_lists_are_shown(tmp_path):
     assert "2 users in segments, 5 users with lists, 30 recommended items." in text
     assert "Segmentation taste: 2 segments" in text
     assert "75.0 %" in text
+    assert "Was here lately." in text
     assert "[bold]Loyal" in text, "what looks like markup is text"
 
 
-def test_the_example_has_a_segment_and_the_median_number_of_items_and_the_smallest_key(tmp_path):
+def test_the_example_has_a_segment_and_the_median_number_of_personal_items_and_the_smallest_key(tmp_path):
     text = summarise(tmp_path / "serving.duckdb", TABLES + ROWS)
     # 12 is the median; aab has no segment, ccc comes after bbb.
     assert "One user: bbb" in text
@@ -71,8 +74,8 @@ def test_columns_stand_under_each_other_when_characters_are_wide(tmp_path):
     start = next(index for index, line in enumerate(lines) if line.startswith("Segmentation taste"))
     wide, narrow = lines[start + 3 : start + 5]
     assert wide.startswith("早餐与鲜奶")
-    assert cell_len(wide.partition("Takes")[0]) == cell_len(narrow.partition("Takes")[0])
-    assert len(wide.partition("Takes")[0]) < len(narrow.partition("Takes")[0])
+    assert cell_len(wide.partition("Milk")[0]) == cell_len(narrow.partition("Milk")[0])
+    assert len(wide.partition("Milk")[0]) < len(narrow.partition("Milk")[0])
 
 
 def test_a_failing_check_is_named(tmp_path):
