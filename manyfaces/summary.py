@@ -136,7 +136,7 @@ class _Summary:
                 self._say(f"... and {len(found) - SEGMENTS} smaller ones in marts.segments")
 
     def one_user(self) -> None:
-        """One user's lists as an example: of the users with a segment, one with a middling number of personal items."""
+        """The lists of one user with a segment, who has a middling number of personal items in them."""
         users = (
             self._rows(
                 """
