@@ -22,9 +22,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro normalise(column, method, statistics='statistics') -%}
-    {%- set value = 'ln(1 + ' ~ column ~ ')' if method == 'log1p' else column -%}
+{% macro normalise(column, method, rows, statistics='statistics') -%}
+    {%- set value = rows ~ '.' ~ column -%}
     coalesce(round(
-        ({{ value }} - {{ statistics }}.{{ column }}_centre) / nullif({{ statistics }}.{{ column }}_scale, 0), 6
+        ({{ 'ln(1 + ' ~ value ~ ')' if method == 'log1p' else value }} - {{ statistics }}.{{ column }}_centre)
+        / nullif({{ statistics }}.{{ column }}_scale, 0), 6
     ), 0)
 {%- endmacro %}

@@ -1,5 +1,5 @@
--- Warns, with a row per type, when the input has behaviour types that seeds/event_types.csv does not know: their rows
--- are rejected until the seed has a line for them. A warning, because a new type upstream should not stop the night's run.
+-- Warns, with a row per type, when the input has behaviour types that seeds/event_types.csv does not know: their
+-- rows are rejected until the seed has a line for them. A warning, because a new type upstream should not stop a run.
 {{ config(severity='warn') }}
 
 select

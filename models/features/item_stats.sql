@@ -67,7 +67,8 @@ final as (
         round(coalesce(item_users.decayed_popularity, 0), 5) as decayed_popularity,
         -- Smoothed by ten events on either side, so that 1 against 0 is no trend.
         round(
-            ln((coalesce(item_events.recent_events, 0) + 10.0e0) / (coalesce(item_events.earlier_events, 0) + 10.0e0)), 6
+            ln((coalesce(item_events.recent_events, 0) + 10.0e0) / (coalesce(item_events.earlier_events, 0) + 10.0e0)),
+            6
         ) as trend,
         round(item_users.repeat_users / nullif(cast(item_users.users as double), 0), 6) as repeat_rate,
         round(coalesce(item_events.amount, 0), 4) as amount,

@@ -24,7 +24,7 @@ ranked as (
     select
         item_stats.item_id,
         item_stats.users,
-        row_number() over (order by item_stats.users desc, item_stats.item_id) - 1 as item_index
+        row_number() over (order by item_stats.users desc, item_stats.item_id asc) - 1 as item_index
     from item_stats
     cross join support
     where item_stats.users > 0 and item_stats.users >= support.min_users

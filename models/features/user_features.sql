@@ -16,6 +16,10 @@ category_affinity as (
     select * from {{ ref('user_category_affinity') }}
 ),
 
+wall as (
+    select * from {{ ref('wall') }}
+),
+
 -- Days first: every later sum then runs over far fewer rows than there are events.
 user_days as (
     select
@@ -24,11 +28,11 @@ user_days as (
         min(age_days) as age_days,
         count(*) as events,
         count(*) filter (where preference < 0) as negative_events,
-        sum(amount) as amount,
         {% for first_hour in range(0, 24, 4) %}
             count(*) filter (where extract(hour from event_at) between {{ first_hour }} and {{ first_hour + 3 }})
-                as {{ hour_share_name(first_hour) | replace('_share', '_events') }}{{ "," if not loop.last }}
+                as {{ hour_share_name(first_hour) | replace('_share', '_events') }},
         {% endfor %}
+        sum(amount) as amount
     from events
     group by user_key, event_on
 ),
@@ -46,7 +50,6 @@ activity as (
         count(*) as frequency_days,
         sum(amount) as monetary_amount,
         (max(age_days) - min(age_days)) / nullif(count(*) - 1, 0) as mean_gap_days,
-        sum(events) as events,
         sum(events) / count(*) as basket_items,
         sum(amount) / count(*) as basket_amount,
         sum(negative_events) / sum(events) as negative_share,
@@ -56,8 +59,9 @@ activity as (
         {% endfor %}
         {% for weekday in weekday_names() %}
             sum(case when {{ iso_weekday('event_on') }} = {{ loop.index }} then events else 0 end) / sum(events)
-                as {{ weekday }}_share{{ "," if not loop.last }}
+                as {{ weekday }}_share,
         {% endfor %}
+        sum(events) as events
     from user_days
     group by user_key
 ),
@@ -121,8 +125,9 @@ raw_features as (
 statistics as (
     select
         {% for feature in features %}
-            {{ normalisation_statistics(feature.name, feature.method) }}{{ "," if not loop.last }}
+            {{ normalisation_statistics(feature.name, feature.method) }},
         {% endfor %}
+        count(*) as users
     from raw_features
 ),
 
@@ -133,11 +138,12 @@ final as (
             cast(round(raw_features.{{ feature.name }}, 6) as double) as {{ feature.name }},
         {% endfor %}
         {% for feature in features %}
-            {{ normalise('raw_features.' ~ feature.name, feature.method) | replace('statistics.raw_features.', 'statistics.') }}
-                as {{ feature.name }}_normalised{{ "," if not loop.last }}
+            {{ normalise(feature.name, feature.method, 'raw_features') }} as {{ feature.name }}_normalised,
         {% endfor %}
+        wall.as_of
     from raw_features
     cross join statistics
+    cross join wall
 )
 
 select * from final

@@ -19,9 +19,9 @@ newest_first as (
 
 final as (
     select
-        user_key,
-        events,
-        least(events, {{ var('max_sequence_length') }}) as sequence_length,
+        newest_first.user_key,
+        newest_first.events,
+        least(newest_first.events, {{ var('max_sequence_length') }}) as sequence_length,
         {{ field_reversed('newest_events', 'item_id') }} as item_ids,
         {{ field_reversed('newest_events', 'event_type') }} as event_types,
         {{ field_reversed('newest_events', 'event_at') }} as event_times

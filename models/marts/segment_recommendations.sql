@@ -77,7 +77,10 @@ final as (
         cast(
             cast(round(100 * combined.share) as integer) || ' % of '
             || case when combined.segmentation = 'everyone' then 'all users' else 'the segment' end
-            || case when combined.segmentation = 'everyone' then '' else ', ' || round(combined.lift, 1) || ' times the share among all users' end
+            || case
+                when combined.segmentation = 'everyone' then '' else
+                    ', ' || round(combined.lift, 1) || ' times the share among all users'
+            end
             as string
         ) as reason
     from combined

@@ -9,7 +9,7 @@ labels as (
 publishable as (
     select
         *,
-        row_number() over (partition by segment_id order by distinctiveness desc, category) as rank
+        row_number() over (partition by segment_id order by distinctiveness desc, category asc) as rank
     from category_stats
     where
         distinctiveness > 0

@@ -38,7 +38,7 @@ exploded as (
 
 final as (
     select
-        user_key,
+        exploded.user_key,
         item.item_id,
         'buy_again' as source,
         item.score,

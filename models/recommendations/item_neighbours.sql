@@ -75,21 +75,24 @@ scored as (
     where item_stats.is_active
 ),
 
+ordered as (
+    select
+        item_index,
+        score,
+        -neighbour_index as use_order,
+        neighbour_index,
+        together_users,
+        lift
+    from scored
+),
+
 nearest as (
     select
         item_index,
-        {{ top_rows(['score', 'use_order', 'neighbour_index', 'together_users', 'lift'], var('similar_items_per_item')) }}
-            as neighbours
-    from (
-        select
-            item_index,
-            score,
-            -neighbour_index as use_order,
-            neighbour_index,
-            together_users,
-            lift
-        from scored
-    )
+        {{ top_rows(
+            ['score', 'use_order', 'neighbour_index', 'together_users', 'lift'], var('similar_items_per_item')
+        ) }} as neighbours
+    from ordered
     group by item_index
 ),
 
@@ -100,22 +103,32 @@ exploded as (
     from nearest
 ),
 
+unpacked as (
+    select
+        exploded.item_index,
+        neighbour.neighbour_index,
+        neighbour.score,
+        neighbour.together_users,
+        neighbour.lift
+    from exploded
+),
+
 final as (
     select
         matrix_items.item_id,
         cast(row_number() over (
-            partition by exploded.item_index
-            order by exploded.neighbour.score desc, exploded.neighbour.neighbour_index
+            partition by unpacked.item_index
+            order by unpacked.score desc, unpacked.neighbour_index asc
         ) as integer) as rank,
         neighbour_items.item_id as similar_item_id,
-        exploded.neighbour.score,
-        exploded.neighbour.together_users,
-        exploded.neighbour.lift
-    from exploded
+        unpacked.score,
+        unpacked.together_users,
+        unpacked.lift
+    from unpacked
     inner join matrix_items
-        on exploded.item_index = matrix_items.item_index
+        on unpacked.item_index = matrix_items.item_index
     inner join matrix_items as neighbour_items
-        on exploded.neighbour.neighbour_index = neighbour_items.item_index
+        on unpacked.neighbour_index = neighbour_items.item_index
 )
 
 select * from final

@@ -5,7 +5,7 @@ with item_stats as (
 final as (
     select
         item_id,
-        cast(row_number() over (order by decayed_popularity desc, users desc, item_id) as integer) as rank,
+        cast(row_number() over (order by decayed_popularity desc, users desc, item_id asc) as integer) as rank,
         decayed_popularity,
         users
     from item_stats

@@ -61,7 +61,7 @@ final as (
         list,
         cast(row_number() over (
             partition by segmentation, segment_id, list
-            order by score desc, users desc, item_id
+            order by score desc, users desc, item_id asc
         ) as integer) as rank,
         item_id,
         score,

@@ -125,8 +125,10 @@ final as (
                         else 'Chosen by users with a similar history'
                     end
             when 'content'
-                then coalesce('Described much like ' || anchor_items.title || ' from this user''s history',
-                    'Described much like this user''s history')
+                then coalesce(
+                    'Described much like ' || anchor_items.title || ' from this user''s history',
+                    'Described much like this user''s history'
+                )
             when 'segment'
                 then
                     'Popular in the segment ' || evidenced.segment_name || ': '

@@ -87,10 +87,10 @@ exploded as (
 
 final as (
     select
-        user_key,
-        list,
+        exploded.user_key,
+        exploded.list,
         cast(row_number() over (
-            partition by user_key, list
+            partition by exploded.user_key, exploded.list
             order by item.score desc, item.item_id desc
         ) as integer) as rank,
         item.item_id,

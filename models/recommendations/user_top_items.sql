@@ -16,18 +16,20 @@ bounds as (
     from matrix_users
 ),
 
+ordered as (
+    select
+        user_index,
+        affinity,
+        -item_index as use_order,
+        item_index
+    from matrix
+),
+
 strongest as (
     select
         user_index,
         {{ top_rows(['affinity', 'use_order', 'item_index'], var('neighbour_items_per_user')) }} as top_items
-    from (
-        select
-            user_index,
-            affinity,
-            -item_index as use_order,
-            item_index
-        from matrix
-    )
+    from ordered
     group by user_index
 ),
 
@@ -41,7 +43,7 @@ exploded as (
 
 final as (
     select
-        user_index,
+        exploded.user_index,
         top_item.item_index,
         top_item.affinity
     from exploded

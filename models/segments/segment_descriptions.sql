@@ -14,7 +14,7 @@ ranked_categories as (
     select
         segment_id,
         {{ sentence_case('category') }} || ' (' || round(lift, 1) || ' x)' as label,
-        row_number() over (partition by segment_id order by distinctiveness desc, category) as position
+        row_number() over (partition by segment_id order by distinctiveness desc, category asc) as position
     from category_stats
     where distinctiveness > 0 and lift >= 1.1
 ),

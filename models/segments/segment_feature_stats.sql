@@ -12,12 +12,12 @@ by_segment as (
     select
         assignments.segmentation,
         assignments.segment_id,
-        count(*) as users,
         {% for feature in features %}
             avg(user_features.{{ feature.name }}) as {{ feature.name }}_mean,
             median(user_features.{{ feature.name }}) as {{ feature.name }}_median,
-            coalesce(stddev_samp(user_features.{{ feature.name }}), 0) as {{ feature.name }}_spread{{ "," if not loop.last }}
+            coalesce(stddev_samp(user_features.{{ feature.name }}), 0) as {{ feature.name }}_spread,
         {% endfor %}
+        count(*) as users
     from user_features
     inner join assignments
         on user_features.user_key = assignments.user_key
@@ -28,8 +28,9 @@ overall as (
     select
         {% for feature in features %}
             avg({{ feature.name }}) as {{ feature.name }}_mean,
-            stddev_samp({{ feature.name }}) as {{ feature.name }}_spread{{ "," if not loop.last }}
+            stddev_samp({{ feature.name }}) as {{ feature.name }}_spread,
         {% endfor %}
+        count(*) as users
     from user_features
 ),
 

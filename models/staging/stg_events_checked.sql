@@ -47,7 +47,7 @@
         or cast(trimmed_rows.event_at as date) >= window_start.starts_on
         or cast(trimmed_rows.event_at as date) in (select late_days.event_on from late_days)
     {%- else %}
-    {{ trimmed_rows }}
+        {{ trimmed_rows }}
     {%- endif %}
 {%- endset %}
 
@@ -137,7 +137,7 @@ busy_actions as (
         date_trunc('minute', rows_to_read.event_at) as minute_at,
         case
             when event_types.is_order_line
-                then count(distinct (rows_to_read.event_at, coalesce(rows_to_read.session_id, '')))
+                then count(distinct rows_to_read.event_at || coalesce(rows_to_read.session_id, ''))
             else count(*)
         end as actions
     from ({{ rows_to_read }}) as rows_to_read

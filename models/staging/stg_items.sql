@@ -29,8 +29,8 @@ described as (
     qualify row_number() over (
         partition by item_id
         order by
-            length(title) desc nulls last, title nulls last, category nulls last,
-            subcategory nulls last, brand nulls last, price desc nulls last
+            length(title) desc nulls last, title nulls last, category asc nulls last,
+            subcategory asc nulls last, brand asc nulls last, price desc nulls last
     ) = 1
 ),
 

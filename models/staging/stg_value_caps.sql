@@ -26,7 +26,7 @@ final as (
     where
         events.value <> 0
         and event_types.value_kind in ('amount', 'seconds')
-        {% if var('as_of') %}
+    {% if var('as_of') %}
             and events.event_at < cast('{{ var("as_of") }}' as timestamp)
         {% endif %}
     group by event_types.canonical_type

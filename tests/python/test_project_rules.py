@@ -67,7 +67,9 @@ def test_only_the_wall_lets_events_pass(models):
         f"{name} reads {parent}"
         for name, model in models.items()
         for parent in parents(model)
-        if parent in EVENT_RELATIONS and layer(model) not in ("inputs", "staging") and name not in EVENT_READERS
+        if parent in EVENT_RELATIONS
+        and layer(model) not in ("inputs", "staging")
+        and name not in EVENT_READERS
     ]
     assert wrong == []
 
@@ -97,7 +99,13 @@ def test_every_table_behind_staging_has_its_grain_tested_as_a_key(models, tests_
         )
     ]
     # Their grain is a cell of a matrix or a row of a candidate list whose key is tested where it is made.
-    assert sorted(set(keyless) - {"user_item_matrix", "user_text_weights", "user_category_weights", "user_list_reasons"}) == []
+    assert (
+        sorted(
+            set(keyless)
+            - {"user_item_matrix", "user_text_weights", "user_category_weights", "user_list_reasons"}
+        )
+        == []
+    )
 
 
 def test_marts_have_enforced_contracts_without_odd_types(models):

@@ -73,7 +73,7 @@ best_sellers as (
         on coupons.product_id = product_sales.product_id
     qualify row_number() over (
         partition by coupons.coupon_upc, coupons.campaign_id
-        order by product_sales.lines desc nulls last, coupons.product_id
+        order by product_sales.lines desc nulls last, coupons.product_id asc
     ) = 1
 ),
 

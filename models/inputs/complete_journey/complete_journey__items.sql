@@ -15,7 +15,7 @@ final as (
         cast(null as double) as price,
         cast(null as timestamp) as released_at,
         true as is_active,
-        to_json({x_department: department, x_manufacturer_id: manufacturer_id})::varchar as extras
+        cast(to_json({ x_department: department, x_manufacturer_id: manufacturer_id }) as varchar) as extras
     from products
 )
 

@@ -13,12 +13,12 @@ final as (
         income as income_band,
         household_comp as household,
         cast(null as boolean) as consent,
-        to_json({
+        cast(to_json({
             x_home_ownership: home_ownership,
             x_marital_status: marital_status,
             x_household_size: household_size,
             x_kids_count: kids_count
-        })::varchar as extras
+        }) as varchar) as extras
     from demographics
 )
 
