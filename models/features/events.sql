@@ -50,7 +50,7 @@ final as (
         context,
         value_kind,
         age_days,
-        case when value_kind = 'amount' then sign * abs(coalesce(value, 0)) else 0 end as amount,
+        case when value_kind = 'amount' then sign * round(abs(coalesce(value, 0)), 4) else 0 end as amount,
         weight * sign * case
             when value_kind = 'rating' and value is not null
                 then greatest(-1, least(1, (value - {{ middle }}) / {{ half_range }}))

@@ -26,7 +26,7 @@ item_users as (
         item_id,
         count(*) filter (where positive_events > 0) as users,
         count(*) filter (where positive_events > 0 and is_repeated) as repeat_users,
-        sum(recent_events) as decayed_popularity
+        {{ stable_sum('recent_events') }} as decayed_popularity
     from affinity
     group by item_id
 ),
@@ -44,9 +44,9 @@ item_events as (
             and age_days >= {{ var('popularity_half_life_days') }}
             and age_days < 2 * {{ var('popularity_half_life_days') }}
         ) as earlier_events,
-        sum(amount) as amount,
-        sum(case when amount > 0 then amount else 0 end)
-        / nullif(sum(case when amount > 0 then quantity else 0 end), 0) as mean_paid_price,
+        {{ stable_sum('amount', 4) }} as amount,
+        {{ stable_sum('case when amount > 0 then amount else 0 end', 4) }}
+        / nullif({{ stable_sum('case when amount > 0 then quantity else 0 end', 4) }}, 0) as mean_paid_price,
         min(event_at) as first_event_at,
         max(event_at) as last_event_at
     from events
@@ -64,14 +64,14 @@ final as (
         coalesce(item_users.users, 0) as users,
         coalesce(item_events.events, 0) as events,
         coalesce(item_events.positive_events, 0) as positive_events,
-        round(coalesce(item_users.decayed_popularity, 0), 5) as decayed_popularity,
+        coalesce(item_users.decayed_popularity, 0) as decayed_popularity,
         -- Smoothed by ten events on either side, so that 1 against 0 is no trend.
         round(
             ln((coalesce(item_events.recent_events, 0) + 10.0e0) / (coalesce(item_events.earlier_events, 0) + 10.0e0)),
             6
         ) as trend,
         round(item_users.repeat_users / nullif(cast(item_users.users as double), 0), 6) as repeat_rate,
-        round(coalesce(item_events.amount, 0), 4) as amount,
+        coalesce(item_events.amount, 0) as amount,
         round(coalesce(known_items.price, item_events.mean_paid_price), 4) as price,
         item_events.first_event_at,
         item_events.last_event_at

@@ -10,7 +10,7 @@ summed as (
     select
         affinity.user_key,
         items.category,
-        sum(affinity.decayed_events) as decayed_events,
+        {{ stable_sum('affinity.decayed_events') }} as decayed_events,
         sum(affinity.positive_events) as positive_events,
         count(*) as items
     from affinity
@@ -23,7 +23,7 @@ summed as (
 totals as (
     select
         user_key,
-        sum(decayed_events) as decayed_events
+        {{ stable_sum('decayed_events') }} as decayed_events
     from summed
     group by user_key
 ),
@@ -32,7 +32,7 @@ final as (
     select
         summed.user_key,
         summed.category,
-        round(summed.decayed_events, 6) as decayed_events,
+        summed.decayed_events,
         cast(summed.positive_events as bigint) as positive_events,
         summed.items,
         round(summed.decayed_events / nullif(totals.decayed_events, 0), 6) as share

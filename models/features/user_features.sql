@@ -32,7 +32,7 @@ user_days as (
             count(*) filter (where extract(hour from event_at) between {{ first_hour }} and {{ first_hour + 3 }})
                 as {{ hour_share_name(first_hour) | replace('_share', '_events') }},
         {% endfor %}
-        sum(amount) as amount
+        {{ stable_sum('amount', 4) }} as amount
     from events
     group by user_key, event_on
 ),
@@ -43,15 +43,15 @@ activity as (
         {% for days in var('feature_windows_days') %}
             sum(case when age_days < {{ days }} then events else 0 end) as events_{{ days }}_days,
             count(*) filter (where age_days < {{ days }}) as active_days_{{ days }}_days,
-            sum(case when age_days < {{ days }} then amount else 0 end) as amount_{{ days }}_days,
+            {{ stable_sum('case when age_days < ' ~ days ~ ' then amount else 0 end', 4) }} as amount_{{ days }}_days,
         {% endfor %}
         min(age_days) as recency_days,
         max(age_days) as tenure_days,
         count(*) as frequency_days,
-        sum(amount) as monetary_amount,
+        {{ stable_sum('amount', 4) }} as monetary_amount,
         (max(age_days) - min(age_days)) / nullif(count(*) - 1, 0) as mean_gap_days,
         sum(events) / count(*) as basket_items,
-        sum(amount) / count(*) as basket_amount,
+        {{ stable_mean('amount', 4) }} as basket_amount,
         sum(negative_events) / sum(events) as negative_share,
         {% for first_hour in range(0, 24, 4) %}
             sum({{ hour_share_name(first_hour) | replace('_share', '_events') }}) / sum(events)
@@ -69,7 +69,7 @@ activity as (
 category_prices as (
     select
         category,
-        avg(ln(price)) as mean_log_price
+        {{ stable_mean('round(ln(price), 6)') }} as mean_log_price
     from item_stats
     where price > 0
     group by category
@@ -79,7 +79,7 @@ category_prices as (
 item_price_levels as (
     select
         item_stats.item_id,
-        ln(item_stats.price) - category_prices.mean_log_price as price_level
+        round(ln(item_stats.price) - category_prices.mean_log_price, 6) as price_level
     from item_stats
     inner join category_prices
         on item_stats.category = category_prices.category
@@ -91,8 +91,8 @@ breadth as (
         affinity.user_key,
         count(*) as items,
         count(*) filter (where affinity.is_repeated) / count(*) as repeat_item_share,
-        sum(affinity.decayed_events * item_price_levels.price_level)
-        / nullif(sum(case when item_price_levels.price_level is not null then affinity.decayed_events end), 0)
+        {{ stable_sum('round(affinity.decayed_events * item_price_levels.price_level, 6)') }}
+        / nullif({{ stable_sum('case when item_price_levels.price_level is not null then affinity.decayed_events end') }}, 0)
             as price_level
     from affinity
     left join item_price_levels

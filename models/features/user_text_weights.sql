@@ -18,7 +18,7 @@ final as (
     select
         matrix_users.user_index,
         item_texts.text_index,
-        cast(round(sum(affinity.affinity), 5) as float) as weight
+        cast({{ stable_sum('affinity.affinity') }} as float) as weight
     from affinity
     inner join matrix_users
         on affinity.user_key = matrix_users.user_key

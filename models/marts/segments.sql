@@ -23,8 +23,8 @@ centres as (
     select
         segment_id,
         min_by(user_key, (distance, user_key)) filter (where distance is not null) as centre_user_key,
-        avg(distance) as mean_distance,
-        avg(margin) as mean_margin,
+        {{ stable_mean('distance') }} as mean_distance,
+        {{ stable_mean('margin') }} as mean_margin,
         max(run_id) as run_id,
         max(model_version) as model_version
     from assignments

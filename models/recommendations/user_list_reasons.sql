@@ -95,8 +95,7 @@ evidenced as (
             and lists.item_id = segment_items.item_id
     left join anchors
         on
-            lists.source = 'collaborative'
-            and lists.user_key = anchors.user_key
+            lists.user_key = anchors.user_key
             and lists.item_id = anchors.item_id
 ),
 

@@ -20,7 +20,7 @@ overall as (
     select
         category_affinity.category,
         count(*) / max(everyone.users) as overall_user_share,
-        sum(category_affinity.share) / max(everyone.users) as overall_share
+        {{ stable_sum('category_affinity.share') }} / max(everyone.users) as overall_share
     from category_affinity
     cross join everyone
     group by category_affinity.category
@@ -32,7 +32,7 @@ counted as (
         assignments.segment_id,
         category_affinity.category,
         count(*) as users,
-        sum(category_affinity.share) as shares
+        {{ stable_sum('category_affinity.share') }} as shares
     from category_affinity
     inner join assignments
         on category_affinity.user_key = assignments.user_key

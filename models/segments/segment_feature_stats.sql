@@ -13,7 +13,7 @@ by_segment as (
         assignments.segmentation,
         assignments.segment_id,
         {% for feature in features %}
-            avg(user_features.{{ feature.name }}) as {{ feature.name }}_mean,
+            {{ stable_mean('user_features.' ~ feature.name) }} as {{ feature.name }}_mean,
             median(user_features.{{ feature.name }}) as {{ feature.name }}_median,
             coalesce(stddev_samp(user_features.{{ feature.name }}), 0) as {{ feature.name }}_spread,
         {% endfor %}
@@ -27,7 +27,7 @@ by_segment as (
 overall as (
     select
         {% for feature in features %}
-            avg({{ feature.name }}) as {{ feature.name }}_mean,
+            {{ stable_mean(feature.name) }} as {{ feature.name }}_mean,
             stddev_samp({{ feature.name }}) as {{ feature.name }}_spread,
         {% endfor %}
         count(*) as users

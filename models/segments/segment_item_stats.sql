@@ -29,8 +29,8 @@ counted as (
         affinity.item_id,
         count(*) as users,
         sum(affinity.positive_events) as events,
-        sum(affinity.affinity) as affinity,
-        sum(affinity.recent_events) as decayed_popularity
+        {{ stable_sum('affinity.affinity') }} as affinity,
+        {{ stable_sum('affinity.recent_events') }} as decayed_popularity
     from affinity
     inner join assignments
         on affinity.user_key = assignments.user_key
@@ -59,8 +59,8 @@ final as (
         users,
         segment_users,
         cast(events as bigint) as events,
-        round(affinity, 5) as affinity,
-        round(decayed_popularity, 5) as decayed_popularity,
+        affinity,
+        decayed_popularity,
         round(share, 6) as share,
         round(overall_share, 6) as overall_share,
         round(share / nullif(overall_share, 0), 4) as lift,
