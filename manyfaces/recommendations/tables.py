@@ -128,7 +128,7 @@ def collaborative_table(
         compute,
         ease.MODEL_VERSION,
         COLLABORATIVE_SCHEMA,
-        # Raw scores grow with the length of a history; a blend needs what the source thinks beside its best item.
+        # Raw scores grow with the length of a history; a blend needs them beside the best one.
         strength=(pl.col("score") / pl.col("score").max().over("user_index", "is_repeat")).round(6),
     )
 
@@ -217,7 +217,9 @@ def _artifact(algorithm: str, parameters: dict, data_fingerprint: str, ranked: d
     )
 
 
-def _table(history, store_dir, source, key, compute, model_version, schema, **columns: pl.Expr) -> pl.DataFrame:
+def _table(
+    history, store_dir, source, key, compute, model_version, schema, **columns: pl.Expr
+) -> pl.DataFrame:
     """Load or compute the lists of a source, put the keys back and add derived columns."""
     artifact = ArtifactStore(store_dir).fit(source, key, compute)
     table = pl.DataFrame(artifact.arrays).with_columns(

@@ -13,7 +13,7 @@ def model(dbt, session):
             "vae": dbt.ref("user_vae_embeddings").select("user_key, vector").pl(),
             "factors": dbt.ref("user_factors").select("user_key, vector").pl(),
         },
-        dbt.ref("stg_users").select("user_key, age_band, gender, income_band, occupation, region").pl(),
+        dbt.ref("user_attributes").select("user_key, age_band, gender, income_band, occupation, region").pl(),
         weights=dict(dbt.config.meta_get("fusion_weights")),
         dims=int(dbt.config.meta_get("fusion_dims")),
         store_dir=str(dbt.config.meta_get("store_dir")),

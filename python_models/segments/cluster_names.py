@@ -17,7 +17,7 @@ def model(dbt, session):
         qualify row_number() over (partition by segment_id order by distinctiveness desc, item_id)
             <= {ITEMS_PER_SEGMENT}
     """
-    titles = dbt.ref("stg_items").select("item_id, title, category, subcategory")
+    titles = dbt.ref("item_stats").select("item_id, title, category, subcategory")
     return name_segmentations(
         segments.filter("not is_unassigned").select("segmentation, segment_id").pl(),
         categories.filter(liked).select("segment_id, category, users, share, lift").pl(),

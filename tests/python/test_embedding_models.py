@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from manyfaces import runs
 from manyfaces.embeddings import tables
 
-MODELS = Path(__file__).parents[2] / "python_models" / "embeddings"
+MODELS = Path(__file__).parents[2] / "python_models"
 ORDER = [
     "item_text_embeddings",
     "user_text_embeddings",
@@ -16,15 +17,15 @@ ORDER = [
     "user_factors",
     "item_factors",
     "user_embeddings",
-    "training_log",
-    "model_runs",
+    "training_epochs",
+    "learned_runs",
 ]
 VECTOR = {"vector": pl.List(pl.Float32), "run_id": pl.String, "model_version": pl.String}
 SCHEMAS = {
     "item_text_embeddings": {"text_index": pl.Int32, "text_key": pl.String} | VECTOR,
     "item_factors": {"item_id": pl.String} | VECTOR,
-    "training_log": tables.LOG_SCHEMA,
-    "model_runs": tables.RUNS_SCHEMA,
+    "training_epochs": runs.LOG_SCHEMA,
+    "learned_runs": runs.RUNS_SCHEMA,
 } | {
     name: {"user_key": pl.String} | VECTOR
     for name in ("user_text_embeddings", "user_vae_embeddings", "user_factors", "user_embeddings")
@@ -59,7 +60,11 @@ INPUTS = {
     "user_category_weights": (
         "user_index integer, category_index integer, category varchar, weight float, share float"
     ),
-    "stg_users": (
+    "user_clusters": "run_id varchar",
+    "user_positions": "run_id varchar",
+    "collaborative_candidates": "run_id varchar",
+    "content_candidates": "run_id varchar",
+    "user_attributes": (
         "user_key varchar, age_band varchar, gender varchar, region varchar, occupation varchar, "
         "income_band varchar, household varchar"
     ),
@@ -95,7 +100,7 @@ def build(tmp_path, rows=True, reverse=False, only=None, **changes):
     dbt = Dbt(connection, SETTINGS | {"store_dir": str(tmp_path / "store")} | changes)
     built = {}
     for name in only or ORDER:
-        spec = importlib.util.spec_from_file_location(name, MODELS / f"{name}.py")
+        spec = importlib.util.spec_from_file_location(name, next(MODELS.glob(f"*/{name}.py")))
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         built[name] = module.model(dbt, connection)
@@ -131,7 +136,7 @@ def fill(connection, direction):
             "select user_index, item_index % 3, 'c' || item_index % 3, sum(affinity), 0.5 "
             "from pairs group by all"
         ),
-        "stg_users": (
+        "user_attributes": (
             f"select 'user-' || lpad(i::text, 3, '0'), case when i % 3 = 0 then '25-34' end, "
             f"case when i % 2 = 0 then 'f' else 'm' end, null, null, null, null from range({USERS + 9}) r(i)"
         ),
@@ -230,12 +235,12 @@ def test_user_and_item_factors_are_of_one_run_and_approximate_the_affinities(tmp
 
 
 def test_the_log_has_a_row_per_epoch_and_the_runs_a_row_per_table(built):
-    log, runs = built["training_log"], built["model_runs"]
+    log, learned = built["training_epochs"], built["learned_runs"]
     assert log["epoch"].to_list() == [1, 2, 3]
     assert log["run_id"].unique().to_list() == built["user_vae_embeddings"]["run_id"].unique().to_list()
-    assert sorted(runs["model"]) == sorted(ORDER[:6])
-    assert runs.null_count().row(0) == (0,) * len(runs.columns)
-    assert '"max_epochs": 3' in runs.filter(model="user_vae_embeddings")["parameters"][0]
+    assert sorted(learned["model"]) == sorted(ORDER[:6])
+    assert learned.null_count().row(0) == (0,) * len(learned.columns)
+    assert '"max_epochs": 3' in learned.filter(model="user_vae_embeddings")["parameters"][0]
 
 
 def test_attributes_enter_only_with_a_weight(tmp_path):
@@ -256,7 +261,7 @@ def test_an_unknown_block_stops_the_build_with_its_name(tmp_path):
 
 def test_runs_that_the_store_lost_say_what_to_do(tmp_path):
     with pytest.raises(KeyError, match="rebuild its table"):
-        tables.model_runs_table({"user_factors": ["factors-gone"]}, str(tmp_path))
+        runs.learned_runs_table({"user_factors": ["factors-gone"]}, str(tmp_path))
 
 
 def test_vectors_of_different_length_are_refused():

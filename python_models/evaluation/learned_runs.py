@@ -1,6 +1,6 @@
 """What was fitted on what, with which parameters and how well."""
 
-from manyfaces.embeddings.tables import model_runs_table
+from manyfaces.runs import learned_runs_table
 
 
 def model(dbt, session):
@@ -11,8 +11,12 @@ def model(dbt, session):
         "user_factors": dbt.ref("user_factors"),
         "item_factors": dbt.ref("item_factors"),
         "user_embeddings": dbt.ref("user_embeddings"),
+        "user_clusters": dbt.ref("user_clusters"),
+        "user_positions": dbt.ref("user_positions"),
+        "collaborative_candidates": dbt.ref("collaborative_candidates"),
+        "content_candidates": dbt.ref("content_candidates"),
     }
-    return model_runs_table(
+    return learned_runs_table(
         {
             name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
             for name, table in tables.items()
