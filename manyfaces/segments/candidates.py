@@ -46,7 +46,7 @@ def elect(rows: list[dict], candidates: Sequence[int], min_segment_share: float)
     """Vote for one candidate; writes votes, mean_rank, is_champion and reason into `rows`.
 
     Silhouette, Davies-Bouldin, Dunn, Calinski-Harabasz and stability drift with the number of segments k on
-    any data, structured or not, so that their level alone always elects one end of the list. Each of the
+    any data, structured or not, so that their level alone elects one end of the list. Each of the
     four geometric indices is therefore judged by its height above its own trend, a straight line over ln k
     through all rows including the guards next to the list (Calinski-Harabasz as logarithm). Stability counts
     as it is, up to STABLE. Candidates are ranked by each of the five, the lowest mean rank wins, and of
@@ -122,7 +122,8 @@ def elect_radius(rows: list[dict]) -> dict:
     first is kept and the reason says so.
 
     Args:
-        rows: Candidates as `candidate_row` makes them, with `apart`: users in groups but the largest.
+        rows: Candidates as `candidate_row` makes them, with apart_share: users in groups but the
+            largest.
 
     Returns:
         The row of the champion.

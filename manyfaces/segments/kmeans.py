@@ -12,7 +12,7 @@ from manyfaces.segments.candidates import candidate_row, elect
 from manyfaces.segments.quality import measure_quality
 from manyfaces.segments.users import hash_sample, nearest_centre
 
-MODEL_VERSION = "kmeans-1"
+MODEL_VERSION = "kmeans-2"
 
 # Users on which the candidates are tried; the chosen one is then fitted to everybody.
 SCAN_USERS = 20_000

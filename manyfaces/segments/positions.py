@@ -55,9 +55,9 @@ def position_frame(users: pl.DataFrame, store: ArtifactStore) -> pl.DataFrame:
 def map_positions(vectors: np.ndarray) -> np.ndarray:
     """Project users on the two directions in which they differ most (principal components).
 
-    Each direction has the sign that makes its largest loading positive. Both axes are divided by one number,
-    the 99th percentile of the absolute coordinates, so that nearly all users lie between -1 and 1 and
-    distances keep their proportions.
+    Each direction has the sign that makes its largest loading positive (scikit-learn's rule). Both axes are
+    divided by one number, the 99th percentile of the absolute coordinates, so that nearly all users lie
+    between -1 and 1 and distances keep their proportions.
 
     Args:
         vectors: (n, d) finite numbers, ordered by user.
@@ -72,9 +72,7 @@ def map_positions(vectors: np.ndarray) -> np.ndarray:
         return positions
     components = min(2, dims, users)
     pca = PCA(components, svd_solver="covariance_eigh" if users > dims else "full").fit(vectors)
-    axes = pca.components_
-    signs = np.sign(axes[np.arange(components), np.abs(axes.round(6)).argmax(axis=1)])
-    projected = (vectors - pca.mean_) @ (axes * signs[:, None]).T
+    projected = pca.transform(vectors)
     scale = np.quantile(np.abs(projected), SCALE_QUANTILE) or np.abs(projected).max() or 1.0
     positions[:, :components] = projected / scale
     return positions.round(6) + 0.0

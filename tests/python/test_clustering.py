@@ -186,11 +186,11 @@ def test_ties_go_to_fewer_segments():
     assert rows[0]["reason"].startswith("Not in the list")
 
 
-def test_an_index_that_only_drifts_decides_nothing():
+def test_indices_that_only_drift_decide_nothing():
     sizes = [2, 3, 4, 6, 8, 12]
-    # Silhouette rises with ln k and says nothing; Dunn has a peak at 6.
-    rows = [row(k, 0.1 * np.log(k), dunn=1.0 + (k == 6)) for k in sizes]
-    assert elect(rows, sizes[1:-1], 0)["clusters"] == 6
+    # Silhouette and Davies-Bouldin get better with ln k whatever the data; Dunn has a peak at 4.
+    rows = [row(k, 0.1 * np.log(k), davies=3 - np.log(k), dunn=1.0 + (k == 4)) for k in sizes]
+    assert elect(rows, sizes[1:-1], 0)["clusters"] == 4
 
 
 def test_unstable_candidates_lose_and_more_than_enough_stability_wins_nothing():
@@ -213,8 +213,8 @@ def test_radius_takes_the_knee_if_it_finds_two_groups():
 
     two, four, one = candidate(2, 0.1, 0.2), candidate(4, 0.2, 0.6), candidate(1, 0.1, 0)
     assert elect_radius([two, four]) is two
-    noisy, calm = candidate(4, 0.6, 0.5), candidate(3, 0.2, 0.4)
-    assert elect_radius([one, noisy, calm]) is calm
+    noisy, calm, calmer = candidate(4, 0.6, 0.5), candidate(3, 0.2, 0.4), candidate(2, 0.1, 0.3)
+    assert elect_radius([one, noisy, calmer, calm]) is calm
     assert elect_radius([one, noisy]) is noisy
     rows = [candidate(1, 0.1, 0), candidate(0, 1.0, 0)]
     assert elect_radius(rows) is rows[0]
@@ -448,6 +448,7 @@ def test_hash_sample_is_stable_when_users_are_added():
     first, second = hash_sample(few, 100), hash_sample(more, 100)
     assert len(first) == len(second) == 100
     assert len(np.intersect1d(first, second)) > 80
+    assert first[-1] > 800
     assert hash_sample(few[:50], 100).tolist() == list(range(50))
 
 

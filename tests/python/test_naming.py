@@ -73,6 +73,7 @@ def names(frame):
         ("CANDY BARS (SINGLES)(INCLUDING", "Candy Bars"),
         ("YOGURT NOT MULTI-PACKS", "Yogurt"),
         ("BBQ SAUCE", "BBQ Sauce"),
+        ("SMOKED/COOKED SAUSAGE", "Smoked Cooked Sausage"),
         ("PREMIUM", ""),
         ("OTHER - FULLY COOKED", ""),
         ("", ""),
@@ -157,6 +158,20 @@ def test_a_concept_names_one_segment_and_the_other_takes_its_next(words):
     }
 
 
+def test_what_tells_segments_apart_comes_before_what_they_share(words):
+    own = {"s1": "BEEF", "s2": "YOGURT", "s3": "EGGS"}
+    liked = categories(
+        *[(segment, "SOFT DRINKS", 0.10, 2.0) for segment in own],
+        *[(segment, label, 0.09, 2.0) for segment, label in own.items()],
+    )
+    named = names(name_segments(list(own), liked, items(), words))
+    assert {segment: name.split(" & ")[0] for segment, name in named.items()} == {
+        "s1": "Beef",
+        "s2": "Yogurt",
+        "s3": "Eggs",
+    }
+
+
 def test_no_word_stands_twice_in_a_name(words):
     liked = categories(
         ("s1", "DOG FOODS", 0.10, 5.0),
@@ -196,6 +211,16 @@ def test_titles_alone_name_segments(words):
     named = names(name_segments(["s1", "s2"], categories(), bought, words))
     assert named["s1"] == "Hot Water Bottle & Hand Warmer"
     assert named["s2"].startswith("Regency & ")
+
+
+def test_two_pieces_of_the_same_titles_make_no_name(words):
+    bought = items(
+        ("s1", "METAL KITCHEN SIGN", 0.4, 5.0),
+        ("s1", "METAL GARDEN SIGN", 0.4, 5.0),
+        ("s1", "BATHROOM SIGN", 0.4, 5.0),
+        ("s1", "DOORMAT", 0.2, 4.0),
+    )
+    assert names(name_segments(["s1"], categories(), bought, words)) == {"s1": "Sign & Doormat"}
 
 
 def test_chinese_titles_and_categories_name_segments():

@@ -47,7 +47,10 @@ def test_sampled_silhouette_is_near_and_repeatable():
     vectors, labels = make_blobs(4_000, 4, centers=4, random_state=3)
     sampled = measure_quality(vectors, labels, seed=5, sample_size=1_000)
     assert sampled == measure_quality(vectors, labels, seed=5, sample_size=1_000)
-    assert sampled.silhouette == pytest.approx(measure_quality(vectors, labels).silhouette, abs=0.02)
+    exact = measure_quality(vectors, labels, sample_size=4_000).silhouette
+    assert exact == pytest.approx(silhouette_score(vectors, labels), abs=1e-6)
+    assert sampled.silhouette != exact
+    assert sampled.silhouette == pytest.approx(exact, abs=0.02)
 
 
 @pytest.mark.parametrize(
