@@ -55,6 +55,9 @@ item_events as (
 
 final as (
     select
+        cast(row_number() over (
+            order by item_users.users desc nulls last, known_items.item_id asc
+        ) as integer) as item_number,
         known_items.item_id,
         known_items.title,
         known_items.category,

@@ -20,6 +20,7 @@ active as (
 -- Who is known at the wall: everybody with an event before it, and everybody who had signed up.
 final as (
     select
+        cast(row_number() over (order by users.user_key) as integer) as user_number,
         users.user_key,
         users.signed_up_at,
         users.age_band,

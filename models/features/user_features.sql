@@ -79,7 +79,8 @@ category_prices as (
 item_price_levels as (
     select
         item_stats.item_id,
-        round(ln(item_stats.price) - category_prices.mean_log_price, 6) as price_level
+        round(ln(item_stats.price) - category_prices.mean_log_price, 6) as price_level,
+        1 as has_price
     from item_stats
     inner join category_prices
         on item_stats.category = category_prices.category
@@ -92,8 +93,7 @@ breadth as (
         count(*) as items,
         count(*) filter (where affinity.is_repeated) / count(*) as repeat_item_share,
         {{ stable_sum('round(affinity.decayed_events * item_price_levels.price_level, 6)') }}
-        / nullif({{ stable_sum('case when item_price_levels.price_level is not null then affinity.decayed_events end') }}, 0)
-            as price_level
+        / nullif({{ stable_sum('affinity.decayed_events * item_price_levels.has_price') }}, 0) as price_level
     from affinity
     left join item_price_levels
         on affinity.item_id = item_price_levels.item_id

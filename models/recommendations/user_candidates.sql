@@ -6,140 +6,145 @@ with users as (
     select * from {{ ref('user_attributes') }}
 ),
 
+item_stats as (
+    select * from {{ ref('item_stats') }}
+),
+
 assignments as (
     select * from {{ ref('segment_assignments') }}
     where segmentation = '{{ var("default_segmentation") }}' and not is_unassigned
 ),
 
--- A user who did not consent gets what is popular with everybody.
-consenting as (
-    select user_key from users
-    where has_consent
-),
-
-buy_again as (
+personal as (
     select
         user_key,
         item_id,
         source,
         score as strength,
-        true as is_repeat,
-        evidence_events,
-        evidence_at,
-        cast(null as string) as evidence_item_id
+        true as is_repeat
     from {{ ref('buy_again_candidates') }}
-),
-
-collaborative as (
+    union all
     select
         user_key,
         item_id,
         source,
         strength,
-        is_repeat,
-        cast(null as bigint) as evidence_events,
-        cast(null as timestamp) as evidence_at,
-        cast(null as string) as evidence_item_id
+        is_repeat
     from {{ ref('collaborative_candidates') }}
-),
-
-content as (
+    union all
     select
         user_key,
         item_id,
         source,
         score as strength,
-        false as is_repeat,
-        cast(null as bigint) as evidence_events,
-        cast(null as timestamp) as evidence_at,
-        evidence_item_id
+        false as is_repeat
     from {{ ref('content_candidates') }}
+),
+
+-- A user who did not consent gets nothing personal.
+consented as (
+    select
+        users.user_number,
+        item_stats.item_number,
+        personal.source,
+        personal.strength,
+        personal.is_repeat
+    from personal
+    inner join users
+        on personal.user_key = users.user_key
+    inner join item_stats
+        on personal.item_id = item_stats.item_id
+    where users.has_consent
 ),
 
 segment_lists as (
     select
-        segment_id,
-        item_id,
-        score / max(score) over (partition by segment_id) as strength
-    from {{ ref('segment_items') }}
+        segment_items.segment_id,
+        segment_items.item_id,
+        item_stats.item_number,
+        segment_items.score / max(segment_items.score) over (partition by segment_items.segment_id) as strength
+    from {{ ref('segment_items') }} as segment_items
+    inner join item_stats
+        on segment_items.item_id = item_stats.item_id
     where
-        segmentation = '{{ var("default_segmentation") }}'
-        and list = 'popular'
-        and rank <= {{ var('candidates_per_source') }}
+        segment_items.segmentation = '{{ var("default_segmentation") }}'
+        and segment_items.list = 'popular'
+        and segment_items.rank <= {{ var('candidates_per_source') }}
 ),
 
 popular_list as (
     select
-        item_id,
-        decayed_popularity / max(decayed_popularity) over () as strength
-    from {{ ref('popular_items') }}
-    where rank <= {{ var('candidates_per_source') }}
-),
-
--- Who has met the items of these lists already: few items, so a small join.
-met as (
-    select
-        user_key,
-        item_id
-    from {{ ref('user_item_affinity') }}
-    where item_id in (
-        select segment_lists.item_id from segment_lists
-        union all
-        select popular_list.item_id from popular_list
-    )
+        popular_items.item_id,
+        item_stats.item_number,
+        popular_items.decayed_popularity / max(popular_items.decayed_popularity) over () as strength
+    from {{ ref('popular_items') }} as popular_items
+    inner join item_stats
+        on popular_items.item_id = item_stats.item_id
+    where popular_items.rank <= {{ var('candidates_per_source') }}
 ),
 
 listed as (
     select
-        assignments.user_key,
-        segment_lists.item_id,
+        users.user_number,
+        segment_lists.item_number,
         'segment' as source,
         segment_lists.strength
     from assignments
+    inner join users
+        on assignments.user_key = users.user_key
     inner join segment_lists
         on assignments.segment_id = segment_lists.segment_id
-    inner join consenting
-        on assignments.user_key = consenting.user_key
+    where users.has_consent
     union all
     select
-        users.user_key,
-        popular_list.item_id,
+        users.user_number,
+        popular_list.item_number,
         'popular' as source,
         popular_list.strength
     from users
     cross join popular_list
 ),
 
+-- Who has met the items of these lists already: few items, so a small join.
+listed_items as (
+    select
+        item_id,
+        item_number
+    from segment_lists
+    union
+    select
+        item_id,
+        item_number
+    from popular_list
+),
+
+met as (
+    select
+        users.user_number,
+        listed_items.item_number
+    from {{ ref('user_item_affinity') }} as affinity
+    inner join listed_items
+        on affinity.item_id = listed_items.item_id
+    inner join users
+        on affinity.user_key = users.user_key
+),
+
 from_lists as (
     select
-        listed.user_key,
-        listed.item_id,
+        listed.user_number,
+        listed.item_number,
         listed.source,
         listed.strength,
-        met.user_key is not null as is_repeat,
-        cast(null as bigint) as evidence_events,
-        cast(null as timestamp) as evidence_at,
-        cast(null as string) as evidence_item_id
+        met.user_number is not null as is_repeat
     from listed
     left join met
         on
-            listed.user_key = met.user_key
-            and listed.item_id = met.item_id
-),
-
-personal as (
-    select * from buy_again
-    union all
-    select * from collaborative
-    union all
-    select * from content
+            listed.user_number = met.user_number
+            and listed.item_number = met.item_number
 ),
 
 final as (
-    select personal.*
-    from personal
-    inner join consenting
-        on personal.user_key = consenting.user_key
+    select * from consented
     union all
     select * from from_lists
 )

@@ -24,6 +24,14 @@ segment_items as (
     where segmentation = '{{ var("default_segmentation") }}' and list = 'popular'
 ),
 
+buy_again as (
+    select * from {{ ref('buy_again_candidates') }}
+),
+
+content as (
+    select * from {{ ref('content_candidates') }}
+),
+
 own_items as (
     select
         matrix_users.user_key,
@@ -67,6 +75,8 @@ anchors as (
 evidenced as (
     select
         lists.*,
+        buy_again.evidence_events,
+        buy_again.evidence_at,
         assignments.segment_id,
         segment_names.name as segment_name,
         users.positive_events as user_events,
@@ -77,7 +87,7 @@ evidenced as (
         segment_items.users as segment_item_users,
         coalesce(
             case when lists.source = 'collaborative' then anchors.anchor_item_id end,
-            case when lists.source = 'content' then lists.evidence_item_id end
+            case when lists.source = 'content' then content.evidence_item_id end
         ) as anchor_item_id,
         case when lists.source = 'collaborative' then anchors.together_users end as together_users
     from lists
@@ -97,6 +107,14 @@ evidenced as (
         on
             lists.user_key = anchors.user_key
             and lists.item_id = anchors.item_id
+    left join buy_again
+        on
+            lists.user_key = buy_again.user_key
+            and lists.item_id = buy_again.item_id
+    left join content
+        on
+            lists.user_key = content.user_key
+            and lists.item_id = content.item_id
 ),
 
 final as (

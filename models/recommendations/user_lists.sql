@@ -1,106 +1,144 @@
+{%- set sources = ['buy_again', 'collaborative', 'content', 'segment', 'popular'] %}
+{%- set lists = ['for_you', 'discover'] %}
+{%- set parts = {'for_you': [], 'discover': []} %}
+{%- for list in lists %}
+    {%- for source in sources %}{% do parts[list].append(list ~ '_' ~ source) %}{% endfor %}
+{%- endfor %}
+
 with candidates as (
     select * from {{ ref('user_candidates') }}
 ),
 
+users as (
+    select * from {{ ref('user_attributes') }}
+),
+
+item_stats as (
+    select * from {{ ref('item_stats') }}
+),
+
 weights as (
     select
-        source,
-        sum(case when list = 'for_you' then weight else 0 end) as for_you_weight,
-        sum(case when list = 'discover' then weight else 0 end) as discover_weight
+        {% for list in lists %}
+            {% for source in sources %}
+                sum(case when list = '{{ list }}' and source = '{{ source }}' then weight else 0 end)
+                    as {{ list }}_{{ source }},
+            {% endfor %}
+        {% endfor %}
+        count(*) as weights
     from {{ ref('source_weights') }}
-    group by source
+),
+
+-- One row per user and item, with the strength of each source beside the others.
+gathered as (
+    select
+        user_number,
+        item_number,
+        {% for source in sources %}
+            max(case when source = '{{ source }}' then strength else 0 end) as {{ source }},
+        {% endfor %}
+        bool_or(is_repeat) as is_repeat
+    from candidates
+    group by user_number, item_number
 ),
 
 weighted as (
     select
-        candidates.*,
-        round(candidates.strength * weights.for_you_weight, 6) as for_you_part,
-        round(candidates.strength * weights.discover_weight, 6) as discover_part
-    from candidates
-    inner join weights
-        on candidates.source = weights.source
+        gathered.user_number,
+        gathered.item_number,
+        gathered.is_repeat,
+        {% for list in lists %}
+            {% for source in sources %}
+                gathered.{{ source }} * weights.{{ list }}_{{ source }} as {{ list }}_{{ source }},
+            {% endfor %}
+        {% endfor %}
+        -gathered.item_number as use_order
+    from gathered
+    cross join weights
 ),
 
-blended as (
-    select
-        user_key,
-        item_id,
-        round(sum(for_you_part), 6) as for_you_score,
-        round(sum(discover_part), 6) as discover_score,
-        max_by(source, (for_you_part, source)) as for_you_source,
-        max_by(source, (discover_part, source)) as discover_source,
-        bool_or(is_repeat) as is_repeat,
-        max(evidence_events) as evidence_events,
-        max(evidence_at) as evidence_at,
-        max(evidence_item_id) as evidence_item_id
-    from weighted
-    group by user_key, item_id
-),
-
+-- The source that contributes most gives the reason.
 scored as (
     select
-        user_key,
-        'for_you' as list,
-        for_you_score as score,
-        item_id,
-        for_you_source as source,
+        user_number,
+        item_number,
         is_repeat,
-        evidence_events,
-        evidence_at,
-        evidence_item_id
-    from blended
-    where for_you_score > 0
-    union all
-    select
-        user_key,
-        'discover' as list,
-        discover_score as score,
-        item_id,
-        discover_source as source,
-        is_repeat,
-        evidence_events,
-        evidence_at,
-        evidence_item_id
-    from blended
-    where discover_score > 0 and not is_repeat
+        {% for list in lists %}
+            round({{ parts[list] | join(' + ') }}, 6) as {{ list }}_score,
+            case greatest({{ parts[list] | join(', ') }})
+                {% for source in sources %}
+                    when {{ list }}_{{ source }} then '{{ source }}'
+                {% endfor %}
+            end as {{ list }}_source,
+        {% endfor %}
+        use_order
+    from weighted
 ),
 
-best as (
-    select
-        user_key,
-        list,
-        {{ top_rows(
-            ['score', 'item_id', 'source', 'is_repeat', 'evidence_events', 'evidence_at', 'evidence_item_id'],
-            var('top_n')
-        ) }} as items
-    from scored
-    group by user_key, list
-),
+{% for list in lists %}
+    {{ list }}_rows as (
+        select
+            user_number,
+            {{ list }}_score as score,
+            use_order,
+            item_number,
+            {{ list }}_source as source,
+            is_repeat
+        from scored
+        where {{ list }}_score > 0 {{ 'and not is_repeat' if list == 'discover' }}
+    ),
+
+    {{ list }}_best as (
+        select
+            user_number,
+            {{ top_rows(['score', 'use_order', 'item_number', 'source', 'is_repeat'], var('top_n')) }} as items
+        from {{ list }}_rows
+        group by user_number
+    ),
+
+    {{ list }}_exploded as (
+        select
+            '{{ list }}' as list,
+            user_number,
+            {{ explode('items') }} as item
+        from {{ list }}_best
+    ),
+{% endfor %}
 
 exploded as (
+    select * from for_you_exploded
+    union all
+    select * from discover_exploded
+),
+
+unpacked as (
     select
-        user_key,
-        list,
-        {{ explode('items') }} as item
-    from best
+        exploded.user_number,
+        exploded.list,
+        item.item_number,
+        item.score,
+        item.source,
+        item.is_repeat
+    from exploded
 ),
 
 final as (
     select
-        exploded.user_key,
-        exploded.list,
+        users.user_key,
+        unpacked.list,
         cast(row_number() over (
-            partition by exploded.user_key, exploded.list
-            order by item.score desc, item.item_id desc
+            partition by unpacked.user_number, unpacked.list
+            order by unpacked.score desc, unpacked.item_number asc
         ) as integer) as rank,
-        item.item_id,
-        item.score,
-        item.source,
-        item.is_repeat,
-        item.evidence_events,
-        item.evidence_at,
-        item.evidence_item_id
-    from exploded
+        item_stats.item_id,
+        unpacked.score,
+        unpacked.source,
+        unpacked.is_repeat
+    from unpacked
+    inner join users
+        on unpacked.user_number = users.user_number
+    inner join item_stats
+        on unpacked.item_number = item_stats.item_number
 )
 
 select * from final
