@@ -10,57 +10,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from manyfaces.embeddings import factors, fusion, text
 from manyfaces.embeddings.pooling import pool_vectors
+from manyfaces.frames import sparse_matrix, vector_table, vectors_of
 from manyfaces.progress import stage
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 ATTRIBUTES = ("age_band", "gender", "income_band", "occupation", "region")
-
-
-def matrix_of(pairs: pl.DataFrame, rows: int, columns: int) -> sparse.csr_array:
-    """Return a sparse float32 matrix (rows, columns) of a frame of row position, column position, value.
-
-    Raises:
-        ValueError: If a position lies outside, as between tables of different builds.
-    """
-    row, column, value = (pairs.to_series(place).to_numpy() for place in range(3))
-    if len(pairs) and (row.max() >= rows or column.max() >= columns):
-        raise ValueError(
-            f"{pairs.columns[0]} {row.max()} and {pairs.columns[1]} {column.max()} reach beyond the {rows} "
-            f"and {columns} that there are: the tables are of different builds. Build all of them: dbt build."
-        )
-    matrix = sparse.csr_array((value.astype(np.float32), (row, column)), shape=(rows, columns))
-    matrix.sort_indices()
-    return matrix
-
-
-def vectors_of(column: pl.Series) -> np.ndarray:
-    """Return a column of equally long lists as a float32 array (n, d); a null becomes a row of zeros.
-
-    Raises:
-        ValueError: If the lists differ in length.
-    """
-    lengths = column.list.len().drop_nulls().unique()
-    if len(lengths) > 1:
-        raise ValueError(f"Vectors of one table must be equally long, not {sorted(lengths)}.")
-    vectors = np.zeros((len(column), lengths[0] if len(lengths) else 0), np.float32)
-    if vectors.size:
-        known = column.is_not_null()
-        vectors[known.to_numpy()] = column.filter(known).explode().to_numpy().reshape(-1, vectors.shape[1])
-    return vectors
-
-
-def vector_table(keys: pl.DataFrame, vectors: np.ndarray, run_id: str, model_version: str) -> pl.DataFrame:
-    """Return the keys with their vectors (n, d) as lists, and the run that made them."""
-    if vectors.size:
-        column = pl.Series("vector", vectors.astype(np.float32)).arr.to_list()
-    else:
-        column = pl.Series("vector", [[] for _ in range(len(keys))], pl.List(pl.Float32))
-    return keys.with_columns(column, run_id=pl.lit(run_id), model_version=pl.lit(model_version))
 
 
 def item_text_table(
@@ -104,7 +62,7 @@ def user_text_table(
         return vector_table(users.select("user_key").clear(), np.zeros((0, 0)), "", "")
     with stage("user_text_embeddings", len(users)):
         pairs = user_text_weights.select("user_index", "text_index", "weight")
-        weights = matrix_of(pairs, len(users), len(texts))
+        weights = sparse_matrix(pairs, len(users), len(texts))
         vectors = pool_vectors(weights, vectors_of(texts["vector"]))
     run_id, version = texts.select("run_id", "model_version").row(0)
     return vector_table(users.select("user_key"), vectors, run_id, version)
@@ -134,7 +92,7 @@ def user_vae_table(
     users = matrix_users.sort("user_index")
     pairs = user_item_matrix.filter(pl.col("item_index") < max_items)
     items = int(pairs["item_index"].max() or 0) + 1 if len(pairs) else 0
-    matrix = matrix_of(pairs.select("user_index", "item_index", "affinity"), len(users), items)
+    matrix = sparse_matrix(pairs.select("user_index", "item_index", "affinity"), len(users), items)
     settings = autoencoder.VaeParameters(**parameters)
     data = fingerprint(matrix)
 
@@ -195,7 +153,7 @@ def item_factor_table(
 def _factors(
     users: int, items: int, user_item_matrix: pl.DataFrame, dims: int, seed: int, store_dir: str
 ) -> Artifact:
-    matrix = matrix_of(user_item_matrix.select("user_index", "item_index", "affinity"), users, items)
+    matrix = sparse_matrix(user_item_matrix.select("user_index", "item_index", "affinity"), users, items)
     data = fingerprint(matrix)
 
     def compute() -> Artifact:
@@ -248,7 +206,7 @@ def user_embedding_table(
         pairs = user_category_weights.select("user_index", "category_index", "weight")
         return fusion.behaviour_block(
             activity.select(pl.all().cast(pl.Float64)).fill_null(np.nan).to_numpy(),
-            matrix_of(pairs, len(users), categories if len(pairs) else 0),
+            sparse_matrix(pairs, len(users), categories if len(pairs) else 0),
         )
 
     def directions(table: pl.DataFrame) -> np.ndarray:

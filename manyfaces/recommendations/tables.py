@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from manyfaces.frames import sparse_matrix, vectors_of
 from manyfaces.recommendations import content, ease
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
@@ -85,7 +86,7 @@ def read_history(
     shape = (len(users), len(items))
     disliked = disliked_pairs.join(users, on="user_key").join(items, on="item_id")
     pairs = user_item_matrix.select("user_index", "item_index", "affinity").sort("user_index", "item_index")
-    matrix = _csr(pairs, pairs["affinity"].to_numpy().astype(np.float32), shape)
+    matrix = sparse_matrix(pairs, *shape)
     seen_pairs = pl.concat(
         [frame.select(pl.col("user_index", "item_index").cast(pl.Int64)) for frame in (pairs, disliked)]
     )
@@ -95,7 +96,7 @@ def read_history(
         item_texts=items["text_index"].fill_null(-1).to_numpy().astype(np.int64),
         allowed=items["is_active"].fill_null(False).to_numpy().astype(bool),
         matrix=matrix,
-        seen=_csr(seen_pairs, np.ones(len(seen_pairs), np.float32), shape),
+        seen=sparse_matrix(seen_pairs.with_columns(seen=pl.lit(1.0)), *shape),
     )
 
 
@@ -184,16 +185,11 @@ def content_table(
     )
 
 
-def _csr(pairs: pl.DataFrame, values: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
-    indices = pairs["user_index"].to_numpy(), pairs["item_index"].to_numpy()
-    return sparse.csr_array((values, indices), shape=shape)
-
-
 def _placed(positions: pl.Series, vectors: pl.Series, shape: tuple[int, int]) -> np.ndarray:
     """Place vectors at their positions in a (rows, dims) float32 matrix of zeros."""
     placed = np.zeros(shape, np.float32)
     if len(vectors):
-        placed[positions.to_numpy()] = vectors.explode().to_numpy().reshape(-1, shape[1])
+        placed[positions.to_numpy()] = vectors_of(vectors)
     return placed
 
 

@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 from scipy.spatial.distance import cdist
 
+from manyfaces.frames import vector_matrix
 from manyfaces.progress import say, stage
 from manyfaces.segments import density, kmeans
 from manyfaces.segments.candidates import INDICES
 from manyfaces.segments.specs import python_specs, validate_spec
-from manyfaces.segments.users import ASSIGN_BLOCK, check_users, vector_matrix
+from manyfaces.segments.users import ASSIGN_BLOCK, check_users
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 ALGORITHMS = {

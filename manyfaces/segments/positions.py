@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 from sklearn.decomposition import PCA
 
-from manyfaces.segments.users import check_users, vector_matrix
+from manyfaces.frames import vector_matrix
+from manyfaces.segments.users import check_users
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 MODEL_VERSION = "pca-map-1"

@@ -11,21 +11,6 @@ from scipy.spatial.distance import cdist
 ASSIGN_BLOCK = 100_000
 
 
-def vector_matrix(frame: pl.DataFrame) -> np.ndarray:
-    """Turn the list column `vector` into an (n, d) float32 matrix; (0, 0) for an empty frame.
-
-    Raises:
-        ValueError: If vectors are missing or have different lengths.
-    """
-    if frame.is_empty():
-        return np.zeros((0, 0), dtype=np.float32)
-    lengths = frame["vector"].list.len().unique().to_list()
-    if lengths == [None] or len(lengths) != 1:
-        raise ValueError(f"User vectors must all be there and of one length, but lengths are {lengths}.")
-    values = frame["vector"].explode() if lengths != [0] else pl.Series([], dtype=pl.Float32)
-    return values.cast(pl.Float32).fill_null(np.nan).to_numpy().reshape(len(frame), lengths[0])
-
-
 def check_users(name: str, vectors: np.ndarray, keys: pl.Series) -> None:
     """Raise a ValueError unless there is one finite vector per user and keys ascend strictly."""
     if vectors.ndim != 2 or len(vectors) != len(keys):

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from manyfaces.threads import set_thread_environment
+
+# Before anything loads torch or scikit-learn.
+set_thread_environment()
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 

@@ -9,6 +9,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
+from manyfaces.frames import vector_matrix
 from manyfaces.segments import density, kmeans
 from manyfaces.segments.candidates import candidate_row, elect, elect_radius
 from manyfaces.segments.clustering import (
@@ -24,7 +25,7 @@ from manyfaces.segments.density import knee_radius
 from manyfaces.segments.kmeans import kmeans_from
 from manyfaces.segments.quality import Quality
 from manyfaces.segments.specs import python_specs, validate_spec
-from manyfaces.segments.users import hash_sample, vector_matrix
+from manyfaces.segments.users import hash_sample
 from manyfaces.store import ArtifactStore
 
 TASTE = {"name": "taste", "vectors": "fused", "algorithm": "kmeans", "candidates": [3, 4, 5, 6, 7, 8, 10, 12]}

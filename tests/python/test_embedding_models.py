@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from manyfaces import runs
+from manyfaces import frames, runs
 from manyfaces.embeddings import tables
 
 MODELS = Path(__file__).parents[2] / "python_models"
@@ -266,13 +266,13 @@ def test_runs_that_the_store_lost_say_what_to_do(tmp_path):
 
 def test_vectors_of_different_length_are_refused():
     with pytest.raises(ValueError, match="equally long"):
-        tables.vectors_of(pl.Series([[1.0], [1.0, 2.0]]))
-    np.testing.assert_array_equal(tables.vectors_of(pl.Series([[1.0, 2.0], None])), [[1, 2], [0, 0]])
-    assert tables.vectors_of(pl.Series([None, None], dtype=pl.List(pl.Float32))).shape == (2, 0)
+        frames.vectors_of(pl.Series([[1.0], [1.0, 2.0]]))
+    np.testing.assert_array_equal(frames.vectors_of(pl.Series([[1.0, 2.0], None])), [[1, 2], [0, 0]])
+    assert frames.vectors_of(pl.Series([None, None], dtype=pl.List(pl.Float32))).shape == (2, 0)
 
 
 def test_tables_of_different_builds_are_refused():
     pairs = pl.DataFrame({"user_index": [0, 1], "text_index": [4, 5], "weight": [1.0, 2.0]})
-    assert tables.matrix_of(pairs, 2, 6)[1, 5] == 2.0
+    assert frames.sparse_matrix(pairs, 2, 6)[1, 5] == 2.0
     with pytest.raises(ValueError, match=r"text_index 5 reach beyond .* different builds"):
-        tables.matrix_of(pairs, 2, 5)
+        frames.sparse_matrix(pairs, 2, 5)
