@@ -10,13 +10,31 @@ feature_stats as (
     select * from {{ ref('segment_feature_stats') }}
 ),
 
+name_words as (
+    select * from {{ ref('name_words') }}
+    where kind = 'label' and word is not null
+),
+
+spelled as (
+    select
+        *,
+        trim({{ replace_matches("replace(lower(category), ' and ', ' & ')", '[^a-z0-9&]+', ' ') }}) as spelling
+    from category_stats
+),
+
 ranked_categories as (
     select
-        segment_id,
-        {{ sentence_case('category') }} || ' (' || round(lift, 1) || ' x)' as label,
-        row_number() over (partition by segment_id order by distinctiveness desc, category asc) as position
-    from category_stats
-    where distinctiveness > 0 and lift >= 1.1
+        spelled.segment_id,
+        coalesce(name_words.word, {{ sentence_case('spelled.category') }})
+        || ' (' || round(spelled.lift, 1) || ' x)' as label,
+        row_number() over (
+            partition by spelled.segment_id
+            order by spelled.distinctiveness desc, spelled.category asc
+        ) as position
+    from spelled
+    left join name_words
+        on spelled.spelling = name_words.abbreviation
+    where spelled.distinctiveness > 0 and spelled.lift >= 1.1
 ),
 
 categories as (
@@ -35,7 +53,8 @@ ranked_features as (
         || round(standardised_difference, 1) as label,
         row_number() over (partition by segment_id order by abs(standardised_difference) desc, feature) as position
     from feature_stats
-    where abs(standardised_difference) >= 0.2
+    -- Hours and weekdays are in the profile; in a sentence they would say little.
+    where abs(standardised_difference) >= 0.2 and feature not like '%_share'
 ),
 
 features as (
@@ -55,8 +74,10 @@ final as (
         case
             when sizes.is_unassigned then 'Users that fit no segment; they get no segment list.'
             else
-                'Takes more than its share of '
-                || coalesce(categories.distinguishing_categories, 'nothing in particular')
+                coalesce(
+                    'Takes more than its share of ' || categories.distinguishing_categories,
+                    'Takes nothing much more than others do'
+                )
                 || coalesce('. Beside all users, in standard deviations: ' || features.distinguishing_features, '')
                 || '.'
         end as description

@@ -123,11 +123,11 @@ def test_the_files_have_the_columns_and_rows_that_were_asked_for(folder, judged)
     assert set(described["impressions"]) >= {"impression_id", "user_id", "item_id", "shown_at", "position"}
     counted = judged.execute(
         "select (select count(*) from events), (select count(*) from users), (select count(*) from items)"
-    ).fetchone()
+    ).fetchall()[0]
     assert counted == (20_000, 500, 400)
     assert judged.execute(
         "select count(distinct impression_id) = count(*), count(*) > 0 from impressions"
-    ).fetchone() == (
+    ).fetchall()[0] == (
         True,
         True,
     )
@@ -154,7 +154,7 @@ def test_clean_events_of_each_user_are_as_the_truth_says(judged):
         select count(*) from truth_users full join counted using (user_id)
         where clean_events is distinct from coalesce(events, 0)
         """
-    ).fetchone()[0]
+    ).fetchall()[0][0]
     assert wrong == 0
     few = dict(
         judged.execute(
@@ -169,12 +169,12 @@ def test_a_bot_is_rejected_altogether_and_a_burst_leaves_the_rest_of_its_user(ju
     bots = judged.execute(
         "select count(distinct user_id), bool_and(is_bot), count(distinct (user_id, event_at::date)) "
         "from final_reasons join truth_users using (user_id) where final_reason = 'bot'"
-    ).fetchone()
+    ).fetchall()[0]
     assert bots == (2, True, 2)
     bursts = judged.execute(
         "select count(*), bool_or(is_bot), min(clean_events) >= 4 from truth_users where user_id in "
         "(select user_id from final_reasons where final_reason = 'burst')"
-    ).fetchone()
+    ).fetchall()[0]
     assert bursts == (1, False, True)
 
 
@@ -190,7 +190,7 @@ def test_outliers_are_the_only_values_above_the_cap(judged):
             (select rows from truth_dirt where reason = 'outlier_value')
         from final_reasons join caps using (canonical_type) where final_reason is null
         """
-    ).fetchone()
+    ).fetchall()[0]
     assert above == planted > 0
     assert planted < 0.0005 * 20_000
 
@@ -231,7 +231,7 @@ def test_favourites_are_what_their_segment_likes_more_than_others_do(judged):
         """
     ).fetchall()
     assert min(lift for rank, lift in lifts if rank <= 3) > 5
-    assert judged.execute("select count(*), count(distinct item_id) from truth_favourites").fetchone() == (
+    assert judged.execute("select count(*), count(distinct item_id) from truth_favourites").fetchall()[0] == (
         120,
         120,
     )
@@ -263,7 +263,7 @@ def test_planted_segments_can_be_found_and_users_within_one_differ(judged):
 def test_who_drifts_likes_something_else_afterwards(judged):
     drifted, users = judged.execute(
         "select count(drifted_at), count(*) filter (where not is_bot and clean_events > 3) from truth_users"
-    ).fetchone()
+    ).fetchall()[0]
     assert drifted == round(0.2 * users)
     before, after = judged.execute(
         """
@@ -295,12 +295,12 @@ def test_who_drifts_likes_something_else_afterwards(judged):
             avg(is_preferred::int) filter (where is_after)
         from marked
         """
-    ).fetchone()
+    ).fetchall()[0]
     assert before > 0.7
     assert after > 0.7
     assert judged.execute(
         "select bool_and(segment <> segment_after) from truth_users where drifted_at is not null"
-    ).fetchone()[0]
+    ).fetchall()[0][0]
 
 
 def test_items_are_used_while_they_are_sold_and_their_popularity_is_skewed(judged):
@@ -312,7 +312,7 @@ def test_items_are_used_while_they_are_sold_and_their_popularity_is_skewed(judge
             (select avg((released_at > '2025-01-01')::int) from items)
         from final_reasons join items using (item_id) where final_reason is null
         """
-    ).fetchone()
+    ).fetchall()[0]
     assert early == 0
     assert 0.01 < inactive < 0.12
     assert 0.01 < late < 0.12
@@ -325,14 +325,14 @@ def test_items_are_used_while_they_are_sold_and_their_popularity_is_skewed(judge
         ranked as (select users, row_number() over (order by users desc) as place from item_users)
         select sum(users) filter (where place <= 40) / sum(users) from ranked
         """
-    ).fetchone()[0]
+    ).fetchall()[0][0]
     assert top > 0.3, "a tenth of the items has far more than a tenth of the users"
 
 
 def test_clean_events_lie_in_the_period(judged):
     first, last = judged.execute(
         "select min(event_at)::date, max(event_at)::date from final_reasons where final_reason is null"
-    ).fetchone()
+    ).fetchall()[0]
     assert date(2024, 7, 1) <= first <= date(2024, 7, 10)
     assert date(2025, 6, 25) <= last <= date(2025, 6, 30)
 
@@ -368,15 +368,15 @@ def test_language_changes_texts_and_nothing_else(tmp_path):
     titles = duckdb.sql(
         f"select count(*) filter (where regexp_matches(title, '[\\x{{4e00}}-\\x{{9fff}}]')) = count(*), "
         f"count(distinct category) from '{tmp_path}/zh/items.parquet'"
-    ).fetchone()
+    ).fetchall()[0]
     assert titles == (True, 32)
 
 
 def test_without_dirt_every_row_is_clean(tmp_path):
     simulate(tmp_path, Parameters(events=5_000, dirt_rate=0, bots=0, drift_share=0, segments=1))
     judged = recount(tmp_path)
-    assert judged.execute("select count(*), count(final_reason) from final_reasons").fetchone() == (5_000, 0)
-    assert judged.execute("select count(drifted_at), max(segment) from truth_users").fetchone() == (0, 1)
+    assert judged.execute("select count(*), count(final_reason) from final_reasons").fetchall()[0] == (5_000, 0)
+    assert judged.execute("select count(drifted_at), max(segment) from truth_users").fetchall()[0] == (0, 1)
 
 
 @pytest.mark.parametrize("segments", [2, 8, 16])
@@ -388,7 +388,7 @@ def test_any_number_of_segments_has_disjoint_categories_and_favourites(tmp_path,
     assert len(set(categories)) == len(categories)
     rows, items = duckdb.sql(
         f"select count(*), count(distinct item_id) from '{tmp_path}/truth/favourites.parquet'"
-    ).fetchone()
+    ).fetchall()[0]
     assert rows == items > 0
 
 
@@ -427,7 +427,7 @@ def test_an_earlier_simulation_is_replaced_and_other_files_beside_it_stay(tmp_pa
     monkeypatch.setattr("manyfaces.simulate.BLOCK_EVENTS", 1_000_000)
     simulate(tmp_path, Parameters(events=6_000))
     assert not (tmp_path / "events").exists()
-    assert duckdb.sql(f"select count(*) from '{tmp_path}/events.parquet'").fetchone()[0] == 6_000
+    assert duckdb.sql(f"select count(*) from '{tmp_path}/events.parquet'").fetchall()[0][0] == 6_000
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
