@@ -272,7 +272,14 @@ def _plain(message: str) -> str:
 
 def _plain_error(error: BaseException) -> UserError:
     """Return what stopped dbt before it built anything, in one sentence where we know one."""
-    plain = database_error(error)
-    if plain is None:
-        plain = UserError(_plain(str(getattr(error, "msg", None) or error)))
-    return plain
+    message = _plain(str(getattr(error, "msg", None) or error))
+    # dbt resolves models before check_config can run, so an unknown input is first missed here.
+    unknown = re.search(
+        r"Model 'model\.\w+\.input_\w+' .* a node named '(\w+?)__\w+' which was not found", message
+    )
+    if unknown:
+        return UserError(
+            f"there is no input '{unknown[1]}': set var input to complete_journey, to files, or to the name "
+            "of your own folder in models/inputs with one model for each table of the contract"
+        )
+    return database_error(error) or UserError(message)
