@@ -524,6 +524,7 @@ def stage_table(runs: dict[str, dict[str, Any]], scaled: list[dict[str, Any]]) -
     kinds += [
         ("dbt itself", lambda run: run["dbt_seconds"], seconds_text),
         ("**whole build**", lambda run: run["seconds"], seconds_text),
+        ("its processor time", lambda run: run["cpu_seconds"], seconds_text),
         ("peak memory, MB", lambda run: run["peak_memory_mb"], lambda value: f"{value:,.0f}"),
         ("database, MB", lambda run: run["database_mb"], lambda value: f"{value:,.0f}"),
     ]

@@ -375,7 +375,8 @@ def test_language_changes_texts_and_nothing_else(tmp_path):
 def test_without_dirt_every_row_is_clean(tmp_path):
     simulate(tmp_path, Parameters(events=5_000, dirt_rate=0, bots=0, drift_share=0, segments=1))
     judged = recount(tmp_path)
-    assert judged.execute("select count(*), count(final_reason) from final_reasons").fetchall()[0] == (5_000, 0)
+    rows = judged.execute("select count(*), count(final_reason) from final_reasons").fetchall()
+    assert rows == [(5_000, 0)]
     assert judged.execute("select count(drifted_at), max(segment) from truth_users").fetchall()[0] == (0, 1)
 
 
