@@ -69,7 +69,7 @@ segment_lists as (
     where
         segment_items.segmentation = '{{ var("default_segmentation") }}'
         and segment_items.list = 'popular'
-        and segment_items.rank <= {{ var('candidates_per_source') }}
+        and segment_items.rank <= {{ var('top_n') }}
 ),
 
 popular_list as (
@@ -80,7 +80,7 @@ popular_list as (
     from {{ ref('popular_items') }} as popular_items
     inner join item_stats
         on popular_items.item_id = item_stats.item_id
-    where popular_items.rank <= {{ var('candidates_per_source') }}
+    where popular_items.rank <= {{ [2 * var('top_n'), var('candidates_per_source')] | min }}
 ),
 
 listed as (

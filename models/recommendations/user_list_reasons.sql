@@ -1,3 +1,6 @@
+{{ config(materialized='view') }}
+
+-- A view: the mart on top is the only reader, and four million sentences need not be written twice.
 with lists as (
     select * from {{ ref('user_lists') }}
 ),

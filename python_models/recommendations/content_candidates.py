@@ -16,5 +16,5 @@ def model(dbt, session):
         dbt.ref("user_text_embeddings").select("user_key, vector").pl(),
         dbt.ref("item_text_embeddings").select("text_index, vector").pl(),
         str(dbt.config.meta_get("store_dir")),
-        count=int(dbt.config.meta_get("candidates_per_source")),
+        count=int(dbt.config.meta_get("top_n")),
     )

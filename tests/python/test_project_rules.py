@@ -99,13 +99,7 @@ def test_every_table_behind_staging_has_its_grain_tested_as_a_key(models, tests_
         )
     ]
     # Their grain is a cell of a matrix or a row of a candidate list whose key is tested where it is made.
-    assert (
-        sorted(
-            set(keyless)
-            - {"user_item_matrix", "user_text_weights", "user_category_weights", "user_list_reasons"}
-        )
-        == []
-    )
+    assert sorted(set(keyless) - {"user_item_matrix", "user_text_weights", "user_category_weights"}) == []
 
 
 def test_marts_have_enforced_contracts_without_odd_types(models):
