@@ -2,15 +2,14 @@ with events as (
     select * from {{ ref('stg_events') }}
 ),
 
--- The wall in time. By default it stands one second after the newest event.
+-- One row, whatever the number of events: the aggregate stays when the setting gives the time.
 final as (
     select
         {% if var('as_of') %}
-            cast('{{ var("as_of") }}' as timestamp) as as_of,
+            coalesce(cast('{{ var("as_of") }}' as timestamp), max(event_at)) as as_of
         {% else %}
-            date_trunc('second', max(event_at)) + interval '1' second as as_of,
+            date_trunc('second', max(event_at)) + interval '1' second as as_of
         {% endif %}
-        cast(count(*) as bigint) as events
     from events
 )
 
