@@ -159,3 +159,16 @@ def test_engine_differences_stay_in_compat():
         if "target.type" in path.read_text()
     ]
     assert offenders == []
+
+
+def test_the_readme_lists_every_setting_with_its_default():
+    settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", (PROJECT / "README.md").read_text(), flags=re.MULTILINE)
+    listed = {name: default for name, default in rows if name in settings}
+    assert set(listed) == set(settings)
+    wrong = {
+        name: default
+        for name, default in listed.items()
+        if isinstance(settings[name], int | float | str) and default != f"`{settings[name]}`"
+    }
+    assert wrong == {}
