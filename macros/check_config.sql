@@ -255,8 +255,8 @@
     ] -%}
     {%- set is_list = file_type.endswith(']') -%}
     {%- set is_time = file_type.startswith('TIMESTAMP') or file_type == 'DATE' -%}
-    {#- A column of nothing but nulls has a type by accident; DuckDB reads it as INTEGER. -#}
-    {%- if type == 'timestamp' -%}{{ return(is_time) }}
+    {%- if file_type == 'NULL' -%}{{ return(true) }}
+    {%- elif type == 'timestamp' -%}{{ return(is_time) }}
     {%- elif type in ['double', 'bigint'] -%}{{ return(is_number) }}
     {%- elif type == 'boolean' -%}{{ return(file_type == 'BOOLEAN') }}
     {%- elif type == 'float[]' -%}{{ return(is_list) }}

@@ -20,6 +20,12 @@
             {%- for row in run_query("describe select * from " ~ relation).rows -%}
                 {%- do columns.update({row[0]: row[1]}) -%}
             {%- endfor -%}
+            {#- A column without a single value has a type by accident: in Parquet, DuckDB reads it as INTEGER. -#}
+            {%- for name, type, required in input_contract(table) if columns.get(name) == 'INTEGER' and not type_fits(type, 'INTEGER') -%}
+                {%- if run_query("select 1 from " ~ relation ~ " where " ~ name ~ " is not null limit 1").rows | length == 0 -%}
+                    {%- do columns.update({name: 'NULL'}) -%}
+                {%- endif -%}
+            {%- endfor -%}
             {{ return({'path': path, 'relation': relation, 'columns': columns}) }}
         {%- endif -%}
     {%- endfor -%}
@@ -28,7 +34,9 @@
 
 {# A contract column from a file's column of any type. #}
 {% macro read_column(name, type, file_type) -%}
-    {%- if type == 'timestamp' and file_type == 'VARCHAR' -%}
+    {%- if file_type == 'NULL' -%}
+        cast(null as {{ type }})
+    {%- elif type == 'timestamp' and file_type == 'VARCHAR' -%}
         {#- With a zone offset the text becomes UTC; without one it is taken as UTC. -#}
         cast(try_cast(nullif(trim({{ name }}), '') as timestamptz) as timestamp)
     {%- elif file_type == 'VARCHAR' and type != 'string' -%}

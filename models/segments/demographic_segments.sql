@@ -33,13 +33,29 @@ named as (
     from counted
 ),
 
+-- Letters and digits of every script stay, so that names in Chinese or with an umlaut keep codes of their own.
+coded as (
+    select
+        user_key,
+        segment_name,
+        trim({{ replace_matches('lower(segment_name)', '[^\\p{L}\\p{N}+]+', '-') }}, '-') as code
+    from named
+),
+
 final as (
     select
         user_key,
-        trim({{ replace_matches('lower(segment_name)', '[^a-z0-9+]+', '-') }}, '-') as segment_code,
+        case
+            when
+                code <> ''
+                and min(segment_name) over (partition by code) = max(segment_name) over (partition by code)
+                then code
+            -- Names that differ in signs only, such as < 18 and 18.
+            else code || '-' || substr(md5(segment_name), 1, 4)
+        end as segment_code,
         segment_name,
         'Stated attributes: ' || segment_name as reason
-    from named
+    from coded
 )
 
 select * from final

@@ -1,0 +1,218 @@
+"""What cannot work stops the run with one sentence, before anything is written."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from integration.harness import PROJECT, Workspace
+from manyfaces.cli import main
+
+GOOD_EVENTS = "user_id,item_id,event_at\nada,lamp,2025-06-01 10:00:00\n"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return Workspace(tmp_path_factory.mktemp("errors"))
+
+
+@pytest.fixture
+def workspace(shared, monkeypatch):
+    """One folder for all tests, so that dbt reads the project anew only where the vars differ."""
+    shutil.rmtree(shared.files, ignore_errors=True)
+    shared.files.mkdir()
+    shared.database.unlink(missing_ok=True)
+    for name in [name for name in os.environ if name.startswith(("DBT_", "MANYFACES_"))]:
+        monkeypatch.delenv(name)
+    for name, value in shared.environment().items():
+        if name.startswith("MANYFACES_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(PROJECT)
+    return shared
+
+
+def sentence(workspace, capsys, **changes):
+    """Return what a build says that could not start, once it is certain that it wrote nothing."""
+    arguments = [
+        "build",
+        "--select",
+        "event_types",
+        *workspace.options(),
+        "--vars",
+        workspace.vars(**changes),
+    ]
+    code = main(arguments)
+    said = capsys.readouterr()
+    assert code == 2, said
+    lines = said.err.splitlines()
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("manyfaces: ")
+    assert written(workspace.database) == []
+    assert not workspace.store.exists()
+    return lines[0].removeprefix("manyfaces: ")
+
+
+def written(database: Path) -> list[tuple]:
+    if not database.exists():
+        return []
+    with duckdb.connect(database, read_only=True) as connection:
+        return connection.execute("select schema_name, table_name from duckdb_tables()").fetchall() + (
+            connection.execute(
+                "select schema_name, view_name from duckdb_views() where not internal"
+            ).fetchall()
+        )
+
+
+def write(workspace, name: str, text: str) -> Path:
+    path = workspace.files / name
+    path.write_text(text)
+    return path
+
+
+def test_a_good_folder_is_built_by_the_same_command(workspace, capsys):
+    # Without this the other tests could pass because nothing is ever written.
+    write(workspace, "events.csv", GOOD_EVENTS)
+    code = main(["build", "--select", "event_types", *workspace.options(), "--vars", workspace.vars()])
+    assert code == 0, capsys.readouterr()
+    assert written(workspace.database) == [("seeds", "event_types")]
+
+
+def test_the_command_of_a_shell_says_the_sentence_and_nothing_else_on_standard_error(workspace):
+    done = subprocess.run(
+        [
+            *[str(Path(sys.executable).with_name("manyfaces")), "build", *workspace.options()],
+            *["--vars", workspace.vars(files_dir="no/such/folder")],
+        ],
+        cwd=PROJECT,
+        env=workspace.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "manyfaces: files_dir is 'no/such/folder', but there is no such folder, or it is empty; "
+        "put events.parquet or events.csv there, or set files_dir.\n"
+    )
+    assert written(workspace.database) == []
+    assert not workspace.store.exists()
+
+
+def test_an_empty_folder(workspace, capsys):
+    assert sentence(workspace, capsys) == (
+        f"files_dir is '{workspace.files}', but there is no such folder, or it is empty; "
+        "put events.parquet or events.csv there, or set files_dir."
+    )
+
+
+def test_a_folder_without_events(workspace, capsys):
+    write(workspace, "items.csv", "item_id,title\nlamp,A lamp\n")
+    assert sentence(workspace, capsys) == (
+        f"'{workspace.files}' has no events; put events.parquet, events.csv or a folder events/ "
+        "with such files there."
+    )
+
+
+def test_a_file_without_a_required_column(workspace, capsys):
+    path = write(workspace, "events.csv", "user_id,product,event_at\nada,lamp,2025-06-01\n")
+    assert sentence(workspace, capsys) == (
+        f"{path} has no column 'item_id', which is required; its columns are user_id, product, event_at. "
+        "Rename one of them."
+    )
+
+
+def test_an_optional_file_without_a_required_column(workspace, capsys):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    path = write(workspace, "erasures.csv", "customer\nada\n")
+    assert sentence(workspace, capsys) == (
+        f"{path} has no column 'user_id', which is required; its columns are customer. Rename one of them."
+    )
+
+
+def test_a_column_of_a_wrong_type_in_parquet(workspace, capsys):
+    path = workspace.files / "events.parquet"
+    duckdb.sql(f"copy (select 'ada' as user_id, 'lamp' as item_id, true as event_at) to '{path}'")
+    assert sentence(workspace, capsys) == (
+        f"column 'event_at' of {path} has the type BOOLEAN, but must be a timestamp; convert it."
+    )
+
+
+def test_a_text_where_a_number_must_be_in_csv(workspace, capsys):
+    path = write(
+        workspace,
+        "events.csv",
+        "user_id,item_id,event_at,quantity\n"
+        "ada,lamp,2025-06-01,1\nada,desk,2025-06-01,a dozen\nada,bed,2025-06-01,\n",
+    )
+    assert sentence(workspace, capsys) == (
+        f"column 'quantity' of {path} must be a double, but 1 of 2 values are not, for example 'a dozen'; "
+        "correct them."
+    )
+
+
+def test_times_that_nobody_can_read(workspace, capsys):
+    path = write(workspace, "events.csv", "user_id,item_id,event_at\nada,lamp,yesterday\nada,desk,today\n")
+    assert sentence(workspace, capsys) == (
+        f"column 'event_at' of {path} must be a timestamp, but 2 of 2 values are not, for example 'today'; "
+        "correct them."
+    )
+
+
+def test_own_data_without_a_key(workspace, capsys, monkeypatch):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    monkeypatch.delenv("MANYFACES_PSEUDONYM_KEY")
+    assert sentence(workspace, capsys) == (
+        "your own data needs a key for the pseudonyms of its users; set the environment variable "
+        "MANYFACES_PSEUDONYM_KEY to a long random text and keep it, since another key gives other pseudonyms."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"top_m": 5},
+            "there is no var 'top_m'; did you mean 'top_n'? README.md lists all of them.",
+        ),
+        (
+            {"as_of": "last week"},
+            "var as_of is 'last week', which is no date; write it as '2025-06-30' or '2025-06-30 12:00:00'.",
+        ),
+        (
+            {"max_events_per_minute": 300, "max_events_per_day": 200},
+            "max_events_per_minute (300) is above max_events_per_day (200), so no minute could ever be "
+            "a burst; lower the first or raise the second.",
+        ),
+        (
+            {"candidates_per_source": 10, "top_n": 20},
+            "candidates_per_source (10) is below top_n (20), so lists could not be filled; "
+            "raise the first or lower the second.",
+        ),
+        (
+            {"fusion_weights": {"behaviour": 0, "text": 0.0, "vae": 0, "factors": 0, "attributes": 0}},
+            "all fusion_weights are 0, so there would be nothing to cluster; "
+            "give at least one block a weight.",
+        ),
+        (
+            {"default_segmentation": "flavour"},
+            "default_segmentation is 'flavour', which no segmentation is called; "
+            "use one of rfm, demographic, taste, density.",
+        ),
+        ({"top_n": 2.5}, "var top_n must be a whole number, not '2.5'."),
+    ],
+    ids=["unknown", "no-date", "limits", "candidates", "weights", "segmentation", "no-whole-number"],
+)
+def test_a_var_that_cannot_be(workspace, capsys, changes, expected):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    assert sentence(workspace, capsys, **changes) == expected
+
+
+def test_an_input_that_is_not_there(workspace, capsys):
+    assert sentence(workspace, capsys, input="my_shop") == (
+        "there is no input 'my_shop': set var input to complete_journey, to files, or to the name of your "
+        "own folder in models/inputs with one model for each table of the contract"
+    )
