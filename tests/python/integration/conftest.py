@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from integration.data import copy_events, write_crowd
-from integration.harness import FAST, PROJECT, TABLES_ONLY, Build, Workspace, simulate
+from integration.harness import FAST, PROJECT, TABLES_ONLY, Build, Workspace
+from manyfaces.simulate import Parameters, simulate
 
 RETAIL = PROJECT.parent / "shared" / "data" / "online_retail.parquet"
 SCENARIOS: dict[str, Callable[[Path], object]] = {}
@@ -83,7 +84,10 @@ class Growing:
 @scenario
 def planted(folder: Path) -> Planted:
     workspace = Workspace(folder / "one")
-    simulate(workspace.files, events=30_000, users=600, items=400, bots=2, dirt_rate=0.03, drift_share=0.1)
+    simulate(
+        workspace.files,
+        Parameters(events=30_000, users=600, items=400, bots=2, dirt_rate=0.03, drift_share=0.1),
+    )
     isolate = ["unshare", "--net", "--map-root-user"]
     is_isolated = subprocess.run([*isolate, "true"], capture_output=True, check=False).returncode == 0
     first = workspace.build(before=isolate if is_isolated else [])
@@ -103,7 +107,7 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self.source = folder / "source"
-        simulate(self.source, events=12_000, users=200, items=120, dirt_rate=0.03)
+        simulate(self.source, Parameters(events=12_000, users=200, items=120, dirt_rate=0.03))
         events = self.source / "events.parquet"
         # Without outliers: caps are frozen until a full refresh, so they may differ from those on all days.
         cut = f"(select 5 * quantile_cont(value, 0.99) from '{events}' where value <> 0)"
@@ -185,7 +189,7 @@ def crowd(folder: Path) -> tuple[Workspace, Build]:
 @scenario
 def chinese(folder: Path) -> tuple[Workspace, Build]:
     workspace = Workspace(folder)
-    simulate(workspace.files, events=5_000, users=120, items=96, segments=4, language="zh")
+    simulate(workspace.files, Parameters(events=5_000, users=120, items=96, segments=4, language="zh"))
     return workspace, workspace.build(TABLES_ONLY, **FAST)
 
 

@@ -14,10 +14,6 @@ import duckdb
 PROJECT = Path(__file__).resolve().parents[3]
 NO_NETWORK = PROJECT / "tests" / "fixtures" / "no_network"
 KEY = "a-key-for-tests-6f1d"
-# As it was in the beginning: builds start while other tests change it.
-ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "MANYFACES_"))
-}
 
 # For builds that are not about the encoder or the autoencoder.
 FAST = {"text_encoder": "tfidf", "vae_max_epochs": 5}
@@ -69,11 +65,14 @@ class Workspace:
         return json.dumps(given)
 
     def environment(self) -> dict[str, str]:
-        return ENVIRONMENT | {
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "MANYFACES_"))
+        }
+        return kept | {
             "MANYFACES_DATABASE": str(self.database),
             "MANYFACES_PSEUDONYM_KEY": KEY,
             "HF_HUB_OFFLINE": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(NO_NETWORK), ENVIRONMENT.get("PYTHONPATH")])),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")])),
             "NETWORK_ATTEMPTS": str(self.network_attempts),
         }
 
@@ -115,16 +114,6 @@ class Workspace:
             for path in sorted(self.store.rglob("*"))
             if path.is_file()
         }
-
-
-def simulate(folder: Path, **parameters: object) -> None:
-    """Write simulated files by the command, in a process of its own so that it prints into no test."""
-    options = [
-        part for name, value in parameters.items() for part in (f"--{name.replace('_', '-')}", str(value))
-    ]
-    command = [sys.executable, "-m", "manyfaces.cli", "simulate", "--out", str(folder), *options]
-    done = subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def tables(
