@@ -1,0 +1,1 @@
+"""Encoders of users: each turns what users did into one vector per user, behind one interface."""
