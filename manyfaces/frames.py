@@ -3,9 +3,39 @@
 The one module that knows how frames of the engine look; everything else takes arrays.
 """
 
+from typing import Any
+
+import duckdb
 import numpy as np
 import polars as pl
 from scipy import sparse
+
+
+def previous_rows(session: Any, relation: Any, columns: str = "*") -> pl.DataFrame | None:
+    """Return what the last build left in a table that is about to be replaced, None if there was no table.
+
+    Args:
+        session: The connection that dbt hands a Python model.
+        relation: The model's own table, `dbt.this`.
+        columns: Columns to read, as in a select; a table of an earlier version that lacks one counts as none.
+    """
+    known = session.execute(
+        "select 1 from information_schema.tables "
+        "where table_catalog = ? and table_schema = ? and table_name = ?",
+        [relation.database, relation.schema, relation.identifier],
+    ).fetchall()
+    if not known:
+        return None
+    try:
+        return session.execute(f"select {columns} from {relation}").pl()
+    except duckdb.BinderException:
+        return None
+
+
+def previous_runs(session: Any, relation: Any) -> list[str]:
+    """Return the run ids behind a table that is about to be replaced."""
+    rows = previous_rows(session, relation, "distinct run_id")
+    return [] if rows is None else sorted(rows["run_id"].drop_nulls())
 
 
 def sparse_matrix(pairs: pl.DataFrame, rows: int, columns: int) -> sparse.csr_array:

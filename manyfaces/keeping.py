@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from manyfaces.progress import say
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
@@ -21,6 +23,19 @@ class Plan:
     as_of: str
     keep: bool = False
     previous: Sequence[str] = ()
+
+
+def plan_for(decision: pl.DataFrame, previous: Sequence[str] = ()) -> Plan:
+    """Return the plan of a build.
+
+    Args:
+        decision: as_of, decision (`keep` or `train`) of the build's wall: one row, or none without events.
+        previous: Run ids behind the table that is about to be replaced.
+    """
+    if decision.is_empty():
+        return Plan("")
+    as_of, verdict = decision.select("as_of", "decision").row(0)
+    return Plan(as_of.isoformat(), keep=verdict == "keep", previous=tuple(previous))
 
 
 def keep_or_fit(

@@ -1,40 +1,33 @@
-"""One vector per user out of several kinds of evidence: behaviour, text, autoencoder, factors, attributes."""
+"""One vector per user out of several kinds of evidence: activity, categories, text, encoders, attributes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from itertools import zip_longest
 
 import numpy as np
-import polars as pl
-from scipy import sparse
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.preprocessing import StandardScaler
 
+from manyfaces.embeddings.blocks import Block, Preparation
 from manyfaces.embeddings.pooling import round_vectors
 from manyfaces.store import Artifact
 
-MODEL_VERSION = "fusion-1"
-# Share of the behaviour block's variance that lies in how much, how often and when a user acts; the rest
-# lies in what for. On The Complete Journey (8 clusters of the fused vectors) 0.5 explains no more of the
-# category mix than 0.2 (.10), but far more of the number of events (.54 to .58 against .35): its segments
-# would mostly tell heavy from light users.
-ACTIVITY_SHARE = 0.2
-OUTLIER_DEVIATIONS = 3.0
-BLOCK_ROWS = 8192
+MODEL_VERSION = "fusion-2"
 
 
-def fuse(blocks: Mapping[str, np.ndarray], weights: Mapping[str, float], dims: int) -> Artifact:
-    """Fuse blocks of features of the same users into vectors of `dims` dimensions.
+def fuse(blocks: Mapping[str, Block], weights: Mapping[str, float], dims: int) -> Artifact:
+    """Learn how to fuse blocks of features of the same users into vectors of `dims` dimensions.
 
-    Each block is centred and scaled to a total variance of 1 (so that neither its unit nor its width
-    matters), multiplied by its weight, and set beside the others; a principal component analysis then keeps
-    the directions of the largest variance. It is exact, from the covariance of the columns.
+    Each block is prepared after its kind, centred and scaled to a total variance of 1 (so that neither its
+    unit nor its width matters), multiplied by its weight, and set beside the others; a principal component
+    analysis then keeps the directions of the largest variance. It is exact, from the covariance of the
+    columns.
 
     Args:
-        blocks: Arrays (n, d_b) by name, rows in the same order of users.
+        blocks: Blocks of n users by name, rows in the same order of users.
         weights: Weight by block name; a block without weight, or with weight 0, is as if it were not there.
         dims: Dimensions to keep; fewer if users or columns are fewer.
 
     Returns:
-        Arrays vectors (n, k; float32, rounded to 6 digits) and components (k, sum of d_b); the share of the
+        Array components (k, sum of d_b) and what was learned of each block, for `project`; the share of the
         variance kept and the share of each block in what is kept are in `meta["metrics"]`.
 
     Raises:
@@ -43,21 +36,22 @@ def fuse(blocks: Mapping[str, np.ndarray], weights: Mapping[str, float], dims: i
     """
     used = _used_blocks(blocks, weights)
     users = len(blocks[used[0]])
-    bounds = np.cumsum([0, *(blocks[name].shape[1] for name in used)])
-    joint = np.empty((users, bounds[-1]), np.float32)
-    for name, start, end in zip(used, bounds, bounds[1:], strict=False):
-        joint[:, start:end] = weights[name] * standardise(blocks[name])
-    count = min(dims, *joint.shape)
-    covariance = np.zeros((joint.shape[1], joint.shape[1]))
-    for rows in _row_blocks(joint):
+    learned = {name: Preparation.learn(blocks[name]) for name in used}
+    bounds = np.cumsum([0, *(len(learned[name].columns) for name in used)])
+    covariance = np.zeros((bounds[-1], bounds[-1]))
+    for rows in _joint_rows(blocks, learned, weights):
         covariance += rows.T @ rows / max(users, 1)  # the columns are centred
     variances, directions = np.linalg.eigh(covariance)
-    components = _fix_signs(directions[:, ::-1][:, :count].T)
-    vectors = np.concatenate([rows @ components.T for rows in _row_blocks(joint)])
+    components = _fix_signs(directions[:, ::-1][:, : min(dims, users, bounds[-1])].T)
     kept = (components @ covariance * components).sum(axis=0)
     total = kept.sum()
+    arrays = {"components": components} | {
+        f"{name}.{field.name}": np.asarray(getattr(preparation, field.name))
+        for name, preparation in learned.items()
+        for field in fields(preparation)
+    }
     return Artifact(
-        {"vectors": round_vectors(vectors), "components": round_vectors(components)},
+        arrays,
         {
             "algorithm": "weighted blocks, principal components",
             "parameters": {"weights": {name: weights[name] for name in used}, "dims": dims},
@@ -73,13 +67,37 @@ def fuse(blocks: Mapping[str, np.ndarray], weights: Mapping[str, float], dims: i
     )
 
 
-def _row_blocks(matrix: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the rows as float64 a block at a time (one empty block if there are none)."""
-    for start in range(0, max(len(matrix), 1), BLOCK_ROWS):
-        yield matrix[start : start + BLOCK_ROWS].astype(np.float64)
+def project(blocks: Mapping[str, Block], artifact: Artifact) -> np.ndarray:
+    """Return the vectors of any users in the space that `fuse` learned.
+
+    Args:
+        blocks: The used blocks by name, rows in the same order of users. Columns are matched by name: one
+            that the fit did not know is left out, one that is missing counts as zero.
+        artifact: What `fuse` returned.
+
+    Returns:
+        float32 (n, k), rounded to 6 digits.
+    """
+    weights = artifact.meta["parameters"]["weights"]
+    learned = {}
+    for name in sorted(weights):
+        values = {field.name: artifact.arrays[f"{name}.{field.name}"] for field in fields(Preparation)}
+        learned[name] = Preparation(**values | {"kind": str(values["kind"]), "scale": float(values["scale"])})
+    components = artifact.arrays["components"]
+    parts = [rows @ components.T for rows in _joint_rows(blocks, learned, weights)]
+    return round_vectors(np.concatenate(parts)) if parts else np.zeros((0, len(components)), np.float32)
 
 
-def _used_blocks(blocks: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> list[str]:
+def _joint_rows(
+    blocks: Mapping[str, Block], learned: Mapping[str, Preparation], weights: Mapping[str, float]
+) -> Iterator[np.ndarray]:
+    """Yield the weighted columns of all blocks side by side, some thousand rows at a time."""
+    parts = [learned[name].parts(blocks[name]) for name in sorted(learned)]
+    for rows in zip_longest(*parts):
+        yield np.hstack([weights[name] * part for name, part in zip(sorted(learned), rows, strict=True)])
+
+
+def _used_blocks(blocks: Mapping[str, Block], weights: Mapping[str, float]) -> list[str]:
     """Return the names of the blocks with a positive weight, sorted, after checking them."""
     known = ", ".join(sorted(blocks))
     for name, weight in weights.items():
@@ -93,20 +111,9 @@ def _used_blocks(blocks: Mapping[str, np.ndarray], weights: Mapping[str, float])
     if len({len(blocks[name]) for name in used}) > 1:
         raise ValueError(f"The blocks {', '.join(used)} differ in their number of users.")
     for name in used:
-        if not np.isfinite(blocks[name]).all():
+        if not blocks[name].is_finite():
             raise ValueError(f"The block '{name}' holds values that are not finite numbers.")
     return used
-
-
-def standardise(block: np.ndarray) -> np.ndarray:
-    """Return the block (n, d) centred and scaled to a total variance of 1; a constant block becomes zeros."""
-    if len(block) == 0:
-        return np.zeros(block.shape)
-    centred = block - block.mean(axis=0, dtype=np.float64)
-    spread = np.sqrt(np.square(centred).sum() / len(centred))
-    if spread <= 1e-9 * np.abs(block).max(initial=0):  # what rounding leaves of a constant block
-        return np.zeros(block.shape)
-    return centred / spread
 
 
 def _fix_signs(components: np.ndarray) -> np.ndarray:
@@ -115,41 +122,3 @@ def _fix_signs(components: np.ndarray) -> np.ndarray:
         return components
     largest = np.abs(components).round(9).argmax(axis=1)
     return components * np.where(components[np.arange(len(components)), largest] < 0, -1, 1)[:, None]
-
-
-def behaviour_block(activity: np.ndarray, category_weights: sparse.csr_array) -> np.ndarray:
-    """Return what users do: activity features and the categories they do it with.
-
-    Args:
-        activity: Features (n, a) with their tails already tamed (logarithms, shares). Each is brought to
-            variance 1 and cut at OUTLIER_DEVIATIONS; what is missing (NaN) counts as average.
-        category_weights: Decayed affinity by category (n, c), not negative. Weighted by tf-idf of its
-            logarithm, and each user's row scaled to length 1: the mix counts, not the amount.
-
-    Returns:
-        float64 (n, a + c) with ACTIVITY_SHARE of its variance in the activity features.
-    """
-    with np.errstate(invalid="ignore"):  # a column that is missing throughout
-        scaled = StandardScaler().fit_transform(activity) if activity.size else activity
-    scaled = np.nan_to_num(scaled, nan=0.0).clip(-OUTLIER_DEVIATIONS, OUTLIER_DEVIATIONS)
-    mix = category_weights
-    if min(mix.shape) and mix.nnz:
-        mix = TfidfTransformer().fit_transform(mix.log1p())
-    parts = [
-        np.sqrt(ACTIVITY_SHARE) * standardise(scaled),
-        np.sqrt(1 - ACTIVITY_SHARE) * standardise(mix.toarray()),
-    ]
-    return np.concatenate(parts, axis=1)
-
-
-def attributes_block(attributes: pl.DataFrame) -> np.ndarray:
-    """Return one column of 0 and 1 per value of each attribute (n, d); an unknown value (null) is all zeros.
-
-    Columns are ordered by attribute and value. The order of the rows is kept.
-    """
-    columns = [
-        (attributes[name] == value).fill_null(False).to_numpy()
-        for name in attributes.columns
-        for value in attributes[name].drop_nulls().unique().sort()
-    ]
-    return np.array(columns, np.float64).T if columns else np.zeros((attributes.height, 0))

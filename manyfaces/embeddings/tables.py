@@ -4,21 +4,17 @@ Rows are sorted by their key before anything is fitted, every fit goes through t
 table has the same columns whether it has rows or not.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.preprocessing import normalize
 
-from manyfaces.embeddings import factors, fusion, text
+from manyfaces.embeddings import factors, text
 from manyfaces.embeddings.pooling import pool_vectors
 from manyfaces.frames import sparse_matrix, vector_table, vectors_of
 from manyfaces.progress import stage
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
-
-ATTRIBUTES = ("age_band", "gender", "income_band", "occupation", "region")
 
 
 def item_text_table(
@@ -164,76 +160,3 @@ def _factors(
     return ArtifactStore(store_dir).fit(
         "factors", fingerprint(factors.MODEL_VERSION, dims, seed, data), compute
     )
-
-
-def user_embedding_table(
-    matrix_users: pl.DataFrame,
-    user_features: pl.DataFrame,
-    user_category_weights: pl.DataFrame,
-    vector_tables: Mapping[str, pl.DataFrame],
-    user_attributes: pl.DataFrame,
-    weights: Mapping[str, float],
-    dims: int,
-    store_dir: str,
-) -> pl.DataFrame:
-    """Return one fused vector per user.
-
-    Args:
-        matrix_users: user_index, user_key.
-        user_features: user_key and columns that end in _normalised.
-        user_category_weights: user_index, category_index, weight.
-        vector_tables: Tables with user_key and vector, for the blocks text, vae and factors. Only the
-            direction of a vector counts, because its length is mostly how much a user does. A user without a
-            vector gets zeros.
-        user_attributes: user_key and ATTRIBUTES as text.
-        weights: Weight by block: attributes, behaviour, factors, text, vae; see fusion.fuse.
-        dims: Length of a fused vector.
-        store_dir: Root of the artefact store.
-
-    Returns:
-        user_key, vector, run_id, model_version.
-    """
-    users = matrix_users.sort("user_index").select("user_key")
-    weights = {name: float(weight) for name, weight in weights.items()}
-
-    def by_user(frame: pl.DataFrame) -> pl.DataFrame:
-        return users.join(frame, on="user_key", how="left", maintain_order="left").drop("user_key")
-
-    def behaviour() -> np.ndarray:
-        names = sorted(name for name in user_features.columns if name.endswith("_normalised"))
-        activity = by_user(user_features.select("user_key", *names))
-        categories = int(user_category_weights["category_index"].max() or 0) + 1
-        pairs = user_category_weights.select("user_index", "category_index", "weight")
-        return fusion.behaviour_block(
-            activity.select(pl.all().cast(pl.Float64)).fill_null(np.nan).to_numpy(),
-            sparse_matrix(pairs, len(users), categories if len(pairs) else 0),
-        )
-
-    def directions(table: pl.DataFrame) -> np.ndarray:
-        vectors = vectors_of(by_user(table).to_series())
-        return normalize(vectors) if vectors.size else vectors
-
-    makers = {
-        "behaviour": behaviour,
-        "attributes": lambda: fusion.attributes_block(
-            by_user(user_attributes.select("user_key", *ATTRIBUTES))
-        ),
-    } | {
-        name: lambda table=table: directions(table.select("user_key", "vector"))
-        for name, table in vector_tables.items()
-    }
-    blocks = {
-        name: make() if weights.get(name, 0) else np.zeros((len(users), 0)) for name, make in makers.items()
-    }
-    with stage("user_embeddings", len(users)):
-        data = fingerprint(blocks)
-        used = {name: weight for name, weight in weights.items() if weight}
-
-        def compute() -> Artifact:
-            artifact = fusion.fuse(blocks, weights, dims)
-            artifact.meta["data_fingerprint"] = data
-            return artifact
-
-        key = fingerprint(fusion.MODEL_VERSION, used, dims, data)
-        artifact = ArtifactStore(store_dir).fit("fusion", key, compute)
-    return vector_table(users, artifact.arrays["vectors"], artifact.run_id, fusion.MODEL_VERSION)
