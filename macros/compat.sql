@@ -86,3 +86,42 @@
 {% macro spark__row_hash(columns) -%}
     xxhash64({{ columns | join(', ') }})
 {%- endmacro %}
+
+{# The two nearest of an array of centres (structs of cluster and centroid) as an array of structs of distance and
+   cluster, nearest first, of equals the smaller cluster. Distances are Euclidean, in double precision, 6 digits. #}
+{% macro nearest_centres(vector, centres) -%}
+    {{ return(adapter.dispatch('nearest_centres', 'manyfaces')(vector, centres)) }}
+{%- endmacro %}
+{% macro default__nearest_centres(vector, centres) -%}
+    list_sort(list_transform({{ centres }}, lambda centre: struct_pack(
+        distance := round(list_distance({{ vector }}, centre.centroid), 6), cluster := centre.cluster
+    )))[1:2]
+{%- endmacro %}
+{% macro spark__nearest_centres(vector, centres) -%}
+    slice(array_sort(transform({{ centres }}, centre -> named_struct(
+        'distance', round(sqrt(aggregate(
+            zip_with({{ vector }}, centre.centroid, (one, other) -> (one - other) * (one - other)), 0D, (total, part) -> total + part
+        )), 6), 'cluster', centre.cluster
+    ))), 1, 2)
+{%- endmacro %}
+
+{# All rows of a group as an array of structs, ordered by their first column. #}
+{% macro all_rows(columns) -%}
+    {{ return(adapter.dispatch('all_rows', 'manyfaces')(columns)) }}
+{%- endmacro %}
+{% macro default__all_rows(columns) -%}
+    list(struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ", " if not loop.last }}{% endfor %}) order by {{ columns[0] }})
+{%- endmacro %}
+{% macro spark__all_rows(columns) -%}
+    array_sort(array_agg(struct({{ columns | join(', ') }})))
+{%- endmacro %}
+
+{% macro double_vector(vector) -%}
+    {{ return(adapter.dispatch('double_vector', 'manyfaces')(vector)) }}
+{%- endmacro %}
+{% macro default__double_vector(vector) -%}
+    cast({{ vector }} as double[])
+{%- endmacro %}
+{% macro spark__double_vector(vector) -%}
+    cast({{ vector }} as array<double>)
+{%- endmacro %}

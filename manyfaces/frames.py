@@ -32,9 +32,9 @@ def previous_rows(session: Any, relation: Any, columns: str = "*") -> pl.DataFra
         return None
 
 
-def previous_runs(session: Any, relation: Any) -> list[str]:
-    """Return the run ids behind a table that is about to be replaced."""
-    rows = previous_rows(session, relation, "distinct run_id")
+def previous_runs(session: Any, relation: Any, column: str = "run_id") -> list[str]:
+    """Return the run ids, sorted, behind a table that is about to be replaced."""
+    rows = previous_rows(session, relation, f"distinct {column} as run_id")
     return [] if rows is None else sorted(rows["run_id"].drop_nulls())
 
 

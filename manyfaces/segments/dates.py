@@ -1,0 +1,127 @@
+"""The dated table of clustered segments: every declared segmentation at this wall and at the wall before."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from manyfaces.frames import vector_matrix
+from manyfaces.segments.inputs import FitInputs
+from manyfaces.segments.lasting import DATED_SCHEMA, NO_ROWS, Policy, Profile, divide_again
+from manyfaces.segments.specs import validate_spec
+from manyfaces.store import ArtifactStore
+
+
+def dated_clusters(
+    specs: Sequence[Mapping[str, Any]],
+    vectors: pl.DataFrame,
+    wall: pl.DataFrame,
+    previous: pl.DataFrame | None,
+    *,
+    shares: pl.DataFrame,
+    users: pl.DataFrame,
+    labels: pl.DataFrame,
+    relations: pl.DataFrame,
+    policy: Policy,
+    seed: int,
+    store: ArtifactStore,
+) -> pl.DataFrame:
+    """Divide the users into segments, for each declared segmentation.
+
+    Args:
+        specs: Declarations, checked.
+        vectors: segmentation, user_key, vector, space, in any order.
+        wall: as_of; no row without events.
+        previous: What the table held before; None at the first build. Rows of this wall or later are passed
+            over, so that building a wall again gives the same, and nothing is learned from behind it.
+        shares: user_index, category, share of the user's events: profiles for matching segments.
+        users: user_index, user_key.
+        labels: user_key, label; of several labels of a user the first by name counts.
+        relations: user_key, related_user_key, weight.
+        policy: When to fit again.
+        seed: Seed of every random start and sample.
+        store: Where models lie.
+
+    Returns:
+        A row per segmentation and user at this wall, and one at the last wall before it, with the columns of
+        DATED_SCHEMA.
+    """
+    if wall.is_empty():
+        return NO_ROWS
+    as_of = wall["as_of"][0]
+    before = _last_wall(previous, as_of)
+    frames = [NO_ROWS]
+    for spec in specs:
+        name = spec["name"]
+        own = vectors.filter(segmentation=name).sort("user_key")
+        last = before.filter(segmentation=name)
+        inputs = FitInputs(
+            vectors=vector_matrix(own),
+            keys=own["user_key"],
+            seed=seed,
+            labels=_labels(own["user_key"], labels) if spec["algorithm"] == "knn" else None,
+            relations=(
+                _relations(own["user_key"], relations) if spec["algorithm"] == "label_propagation" else None
+            ),
+        )
+        space = own["space"][0] if len(own) else ""
+        frames += [
+            last,
+            divide_again(
+                validate_spec(spec),
+                inputs,
+                space,
+                as_of,
+                last,
+                _profile(own["user_key"], users, shares),
+                policy,
+                store,
+            ),
+        ]
+    return pl.concat(frames)
+
+
+def _last_wall(previous: pl.DataFrame | None, as_of: Any) -> pl.DataFrame:
+    """Return the rows of each segmentation's last wall before this one."""
+    if previous is None or dict(previous.schema) != DATED_SCHEMA:
+        return NO_ROWS
+    earlier = previous.filter(pl.col("as_of") < as_of)
+    return earlier.filter(pl.col("as_of") == pl.col("as_of").max().over("segmentation"))
+
+
+def _labels(keys: pl.Series, labels: pl.DataFrame) -> np.ndarray:
+    first = labels.group_by("user_key").agg(pl.col("label").min())
+    joined = keys.to_frame().join(first, on="user_key", how="left", maintain_order="left")
+    return joined["label"].to_numpy().astype(object)
+
+
+def _relations(keys: pl.Series, relations: pl.DataFrame) -> sparse.csr_array:
+    """Return symmetric weights among the users: what either says of the other, added up."""
+    rows = keys.to_frame().with_row_index("row")
+    pairs = relations.join(rows, on="user_key").join(
+        rows.rename({"row": "related_row", "user_key": "related_user_key"}), on="related_user_key"
+    )
+    one_way = sparse.csr_array(
+        (pairs["weight"].to_numpy().astype(np.float64), (pairs["row"], pairs["related_row"])),
+        shape=(len(keys), len(keys)),
+    )
+    return sparse.csr_array(one_way + one_way.T)
+
+
+def _profile(keys: pl.Series, users: pl.DataFrame, shares: pl.DataFrame) -> Profile:
+    """Return each user's shares of the categories."""
+    names = np.array(shares["category"].unique().sort().to_list(), dtype=np.str_)
+    columns = pl.DataFrame(
+        {"category": names, "column": np.arange(len(names))}, schema_overrides={"category": pl.String}
+    )
+    cells = (
+        shares.join(users, on="user_index")
+        .join(keys.to_frame().with_row_index("row"), on="user_key")
+        .join(columns, on="category")
+    )
+    values = sparse.csr_array(
+        (cells["share"].to_numpy(), (cells["row"], cells["column"])), shape=(len(keys), len(names))
+    )
+    return Profile(names, values)
