@@ -1,7 +1,7 @@
-"""dbt-duckdb plugin: hands the pseudonymisation key to DuckDB, and lends it a check that is written in Python.
+"""dbt-duckdb plugin that hands the pseudonymisation key to DuckDB, and a check that Jinja cannot make.
 
-A key that passes through Jinja ends in target/ and logs/. Session variables do not. Jinja cannot catch the error of
-a statement either; a function that returns it as a text can.
+A key that passes through Jinja ends in target/ and logs/. Session variables do not. Nor can Jinja catch the
+error of a statement, which a function in Python can return as a text.
 """
 
 import importlib.util

@@ -76,7 +76,7 @@ def _row_problem(row: Mapping[str, Any], features: Mapping[str, str]) -> str | N
     if not re.fullmatch(r"-?\d+", row["priority"] or ""):
         return f"priority must be a whole number, not {row['priority']!r}"
     if not re.fullmatch(r"[a-z0-9_-]+", row["segment_code"] or "") or row["segment_code"] == "unassigned":
-        return f"segment_code must be made of a to z, 0 to 9, _ and -, and not be unassigned, not {row['segment_code']!r}"
+        return f"segment_code must be of a to z, 0 to 9, _, - and other than unassigned, not {row['segment_code']!r}"
     if not row["segment_name"]:
         return "segment_name is missing"
     bounds = [name for name in ("at_least", "below") if row[name]]
@@ -95,7 +95,7 @@ def _condition_problem(row: Mapping[str, Any], features: Mapping[str, str], boun
     if feature not in features:
         nearest = get_close_matches(feature, features, n=1)
         guess = f"; did you mean {nearest[0]!r}?" if nearest else "."
-        return f"there is no feature {feature!r}{guess} Features are the columns of user_features and user_attributes"
+        return f"there is no feature {feature!r}{guess} Take a column of user_features or user_attributes"
     if measure not in MEASURES:
         return f"measure must be value or percentile, not {measure!r}"
     if not bounds and not row["equals"]:

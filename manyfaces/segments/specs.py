@@ -59,7 +59,9 @@ def validate_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ValueError(f"Segmentation {name}: a name is made of a to z, 0 to 9 and _ only.")
     if name in RESERVED_NAMES:
-        raise ValueError(f"Segmentation {name}: the name is taken by the lists for strangers; choose another.")
+        raise ValueError(
+            f"Segmentation {name}: the name is taken by the lists for strangers; choose another."
+        )
     algorithm = spec.get("algorithm")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise _problem(spec, f"the algorithm {algorithm!r} is unknown{_known(algorithm, ALGORITHMS)}")
@@ -146,4 +148,5 @@ def _known(wrong: Any, names: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest known one, and all of them."""
     known = sorted(set(names))
     nearest = get_close_matches(str(wrong), known, n=1)
-    return (f"; did you mean {nearest[0]!r}?" if nearest else ";") + f" known are {', '.join(known)}"
+    guess = f"; did you mean {nearest[0]!r}? Known" if nearest else "; known"
+    return f"{guess} are {', '.join(known)}"

@@ -20,7 +20,9 @@ def model(dbt, session):
         seed=int(dbt.config.meta_get("seed")),
         store=ArtifactStore(str(dbt.config.meta_get("store_dir"))),
         populations={
-            spec["name"]: members.filter(f"segmentation = '{spec['name']}'").select("user_key").pl()["user_key"]
+            spec["name"]: members.filter(f"segmentation = '{spec['name']}'")
+            .select("user_key")
+            .pl()["user_key"]
             for spec in specs
             if "population" in spec
         },
