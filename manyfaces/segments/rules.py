@@ -75,8 +75,9 @@ def _row_problem(row: Mapping[str, Any], features: Mapping[str, str]) -> str | N
     """Return what is wrong with a line by itself."""
     if not re.fullmatch(r"-?\d+", row["priority"] or ""):
         return f"priority must be a whole number, not {row['priority']!r}"
-    if not re.fullmatch(r"[a-z0-9_-]+", row["segment_code"] or "") or row["segment_code"] == "unassigned":
-        return f"segment_code must be of a to z, 0 to 9, _, - and other than unassigned, not {row['segment_code']!r}"
+    code = row["segment_code"]
+    if not re.fullmatch(r"[a-z0-9_-]+", code or "") or code == "unassigned":
+        return f"segment_code must be made of a to z, 0 to 9, _ and -, and not be unassigned; it is {code!r}"
     if not row["segment_name"]:
         return "segment_name is missing"
     bounds = [name for name in ("at_least", "below") if row[name]]

@@ -74,10 +74,18 @@ held as (
         conditions.priority,
         conditions.segment_code,
         conditions.feature || ' ' || conditions.measure as condition_key,
-        replace(measured.feature, '_', ' ') || ' ' || coalesce(measured.label, cast(round(measured.value, 2) as string))
-        || case when conditions.measure = 'percentile' then ', percentile ' || round(measured.measured, 2) else '' end
-        || coalesce(' (at least ' || conditions.at_least || coalesce(', below ' || conditions.below, '') || ')', '')
-        || case when conditions.at_least is null then coalesce(' (below ' || conditions.below || ')', '') else '' end
+        replace(measured.feature, '_', ' ') || ' ' || coalesce(measured.label, {{ number_text('measured.value') }})
+        || case
+            when conditions.measure = 'percentile' then ', percentile ' || {{ number_text('measured.measured') }} else ''
+        end
+        || case
+            when conditions.at_least is null and conditions.below is null then ''
+            when conditions.below is null then ' (at least ' || {{ number_text('conditions.at_least') }} || ')'
+            when conditions.at_least is null then ' (below ' || {{ number_text('conditions.below') }} || ')'
+            else
+                ' (at least ' || {{ number_text('conditions.at_least') }}
+                || ', below ' || {{ number_text('conditions.below') }} || ')'
+        end
             as reason
     from measured
     inner join conditions

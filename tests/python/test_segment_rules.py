@@ -76,8 +76,8 @@ def test_good_rules_pass(row):
         ({"feature": None, "measure": None}, "at_least is given without a feature."),
         ({"priority": "first"}, "priority must be a whole number, not 'first'."),
         ({"priority": None}, "priority must be a whole number, not None."),
-        ({"segment_code": "High value"}, "segment_code must be of a to z, 0 to 9, _, - "),
-        ({"segment_code": "unassigned"}, "and other than unassigned, not 'unassigned'."),
+        ({"segment_code": "High value"}, "segment_code must be made of a to z, 0 to 9, _ and -, "),
+        ({"segment_code": "unassigned"}, "and not be unassigned; it is 'unassigned'."),
         ({"segment_name": None}, "segment_name is missing."),
     ],
 )

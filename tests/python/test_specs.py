@@ -64,7 +64,7 @@ def test_an_encoder_can_be_declared():
     [
         (
             TASTE | {"min_segment_shares": 0.1},
-            "Segmentation taste: kmeans has no setting 'min_segment_shares'; did you mean 'min_segment_share'",
+            "kmeans has no setting 'min_segment_shares'; did you mean 'min_segment_share'? Known are ",
         ),
         (
             RFM | {"encoder": "fused"},
@@ -76,7 +76,7 @@ def test_an_encoder_can_be_declared():
         ),
         (
             TASTE | {"algorithm": ["kmeans"]},
-            "Segmentation taste: the algorithm ['kmeans'] is unknown; known are ",
+            "Segmentation taste: the algorithm ['kmeans'] is unknown; did you ",
         ),
         (
             TASTE | {"encoder": "fuse"},
