@@ -53,8 +53,6 @@
         'fusion_dims': {'type': 'integer', 'low': 2},
         'segmentations': {'type': 'list'},
         'default_segmentation': {'type': 'text'},
-        'demographic_columns': {'type': 'list'},
-        'min_demographic_share': {'type': 'number', 'low': 0, 'below': 1},
         'min_users_per_cell': {'type': 'integer', 'low': 1},
         'segment_top_n': {'type': 'integer', 'low': 1},
         'top_n': {'type': 'integer', 'low': 1},
@@ -133,10 +131,6 @@
     {%- if var('fusion_weights').values() | sum == 0 -%}
         {%- do stop("all fusion_weights are 0, so there would be nothing to cluster; give at least one block a weight.") -%}
     {%- endif -%}
-    {%- set attributes = ['age_band', 'gender', 'region', 'occupation', 'income_band', 'household'] -%}
-    {%- for column in var('demographic_columns') if column not in attributes -%}
-        {%- do stop("demographic_columns has '" ~ column ~ "'; choose from " ~ attributes | join(', ') ~ ".") -%}
-    {%- endfor -%}
     {%- do check_segmentations() -%}
 {%- endmacro %}
 
@@ -153,26 +147,30 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#
+    The check itself is Python, so that it can name the nearest known word and try the conditions of populations;
+    see manyfaces/segments/declaration.py. Types are DuckDB's, under which a text is a string.
+#}
 {% macro check_segmentations() -%}
-    {%- set names = ['rfm', 'demographic'] -%}
-    {%- for segmentation in var('segmentations') -%}
-        {%- if segmentation is not mapping or not segmentation.name or not segmentation.algorithm -%}
-            {%- do stop("each entry of segmentations needs a name and an algorithm, such as {name: taste, algorithm: kmeans, vectors: fused}; this one does not: " ~ segmentation ~ ".") -%}
+    {%- set declaration = {
+        'segmentations': var('segmentations'),
+        'default_segmentation': var('default_segmentation'),
+        'encoders': (var('encoders') if var.has_var('encoders') else {}).keys() | list,
+        'columns': population_columns(),
+    } -%}
+    {%- set declaration = tojson(declaration) | replace("'", "''") -%}
+    {%- set rules_file = (invocation_args_dict.project_dir or '.') ~ '/seeds/segment_rules.csv' -%}
+    {%- set rules -%}
+        {%- if run_query("select file from glob('" ~ rules_file ~ "')").rows | length > 0 -%}
+            (select to_json(list(rules)) from read_csv('{{ rules_file }}', header = true, all_varchar = true) as rules)
+        {%- else -%}
+            null
         {%- endif -%}
-        {%- if segmentation.name in names + ['everyone'] -%}
-            {%- do stop("segmentations has the name '" ~ segmentation.name ~ "' twice, or one that is taken (rfm, demographic, everyone); choose another.") -%}
-        {%- endif -%}
-        {%- if segmentation.algorithm not in ['kmeans', 'dbscan'] -%}
-            {%- do stop("segmentation " ~ segmentation.name ~ " has the algorithm '" ~ segmentation.algorithm ~ "'; use kmeans or dbscan.") -%}
-        {%- endif -%}
-        {%- if segmentation.vectors not in ['fused', 'vae', 'text', 'factors'] -%}
-            {%- do stop("segmentation " ~ segmentation.name ~ " has vectors '" ~ segmentation.vectors ~ "'; use fused, vae, text or factors.") -%}
-        {%- endif -%}
-        {%- do names.append(segmentation.name) -%}
-    {%- endfor -%}
-    {%- if var('default_segmentation') not in names -%}
-        {%- do stop("default_segmentation is '" ~ var('default_segmentation') ~ "', which no segmentation is called; use one of " ~ names | join(', ') ~ ".") -%}
-    {%- endif -%}
+    {%- endset -%}
+    {%- set problem = run_query(
+        "select segmentations_problem(json_merge_patch('" ~ declaration ~ "', json_object('rules', " ~ rules ~ ")))"
+    ).rows[0][0] -%}
+    {%- if problem -%}{%- do stop(problem) -%}{%- endif -%}
 {%- endmacro %}
 
 {% macro check_input() -%}

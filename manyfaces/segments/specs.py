@@ -1,22 +1,52 @@
 """Declarations of segmentations: what may stand in the variable `segmentations`."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
-# Segmentations that are made in SQL may stand in the same list; they are passed over here.
-SQL_ALGORITHMS = frozenset({"rfm", "demographic", "rules", "top_interest"})
-VECTOR_SOURCES = ("fused", "vae", "text", "factors")
+from manyfaces.segments.requirements import REQUIREMENTS
 
-_COMMON_KEYS = {"name", "vectors", "algorithm", "min_segment_share"}
-_KEYS = {
-    "kmeans": _COMMON_KEYS | {"candidates"},
-    "dbscan": _COMMON_KEYS | {"min_samples", "max_fit_users", "eps"},
+ENCODERS = (
+    *("fused", "vae", "text", "factors"),
+    *("dense_vae", "autoencoder", "adversarial", "deep_clustering", "sequence", "graph"),
+)
+BLOCKS = ("activity", "categories", "text", "vae", "factors", "attributes")
+# The lists for visitors about whom nothing is known have this name.
+RESERVED_NAMES = ("everyone",)
+
+_EVERY = frozenset({"name", "algorithm", "population"})
+_VECTORS = _EVERY | {"encoder", "blocks", "dims", "vote", "min_segment_share"}
+# The settings of each algorithm; where they are None, names of settings are not checked.
+PYTHON_ALGORITHMS: dict[str, frozenset[str] | None] = {
+    "kmeans": _VECTORS | {"candidates"},
+    "dbscan": _VECTORS | {"min_samples", "max_fit_users", "eps"},
+    "hdbscan": None,
+    "gaussian_mixture": None,
+    "ward": None,
+    "knn": None,
+    "label_propagation": None,
 }
-_REQUIRED = {"kmeans": ("candidates",), "dbscan": ("min_samples", "max_fit_users")}
+SQL_ALGORITHMS: dict[str, frozenset[str] | None] = {
+    "rfm": _EVERY | {"cuts"},
+    "demographic": _EVERY | {"columns", "min_share"},
+    "rules": _EVERY,
+    "top_interest": _EVERY | {"by", "min_share", "min_events"},
+}
+ALGORITHMS = PYTHON_ALGORITHMS | SQL_ALGORITHMS
+_REQUIRED = {
+    "kmeans": ("candidates",),
+    "dbscan": ("min_samples", "max_fit_users"),
+    "demographic": ("columns",),
+}
+# Communities are found in the relations of users, not in vectors.
+_WITHOUT_VECTORS = ("label_propagation",)
 
 
 def validate_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Check one segmentation's declaration and return it as a plain dict.
+    """Check one segmentation's declaration and return it as a plain dict without nulls.
+
+    Whether an encoder or a block exists is not checked here but in `check_specs`, which is told their names.
 
     Raises:
         ValueError: One sentence that names the segmentation, what is wrong, and what is allowed.
@@ -26,38 +56,47 @@ def validate_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     name = spec.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"A segmentation in `segmentations` has no name: {dict(spec)!r}.")
-
-    def fail(problem: str) -> None:
-        raise ValueError(f"Segmentation {name}: {problem}.")
-
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise ValueError(f"Segmentation {name}: a name is made of a to z, 0 to 9 and _ only.")
+    if name in RESERVED_NAMES:
+        raise ValueError(
+            f"Segmentation {name}: the name is taken by the lists for strangers; choose another."
+        )
     algorithm = spec.get("algorithm")
-    if algorithm not in _KEYS:
-        known = ", ".join(sorted(_KEYS.keys() | SQL_ALGORITHMS))
-        fail(f"the algorithm {algorithm!r} is unknown; known are {known}")
-    unknown = sorted(set(spec) - _KEYS[algorithm])
-    if unknown:
-        fail(f"{algorithm} has no setting {unknown[0]!r}; it has {', '.join(sorted(_KEYS[algorithm]))}")
-    missing = [key for key in ("vectors", *_REQUIRED[algorithm]) if spec.get(key) is None]
-    if missing:
-        fail(f"the setting {missing[0]!r} is missing")
-    if spec["vectors"] not in VECTOR_SOURCES:
-        fail(f"the vectors {spec['vectors']!r} are unknown; known are {', '.join(VECTOR_SOURCES)}")
-    share = spec.get("min_segment_share") or 0
-    if not _is_number(share) or not 0 <= share < 1:
-        fail(f"min_segment_share must be a number from 0 to below 1, not {share!r}")
-    if algorithm == "kmeans":
-        candidates = spec["candidates"]
-        valid = isinstance(candidates, list | tuple) and all(_is_whole(number, 2) for number in candidates)
-        if not valid or not candidates:
-            fail(f"candidates must be a list of whole numbers of segments from 2 on, not {candidates!r}")
-    else:
-        for key in ("min_samples", "max_fit_users"):
-            if not _is_whole(spec[key], 2):
-                fail(f"{key} must be a whole number from 2 on, not {spec[key]!r}")
-        eps = spec.get("eps")
-        if eps is not None and (not _is_number(eps) or eps <= 0):
-            fail(f"eps must be a number above 0, or null for a search, not {eps!r}")
-    return dict(spec)
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise _problem(spec, f"the algorithm {algorithm!r} is unknown{_known(algorithm, ALGORITHMS)}")
+    _check_keys(spec)
+    given = {key: value for key, value in spec.items() if value is not None}
+    for key, value in given.items():
+        if key in REQUIREMENTS and not REQUIREMENTS[key][0](value):
+            raise _problem(spec, f"{key} must be {REQUIREMENTS[key][1]}, not {value!r}")
+    return given
+
+
+def check_specs(specs: Sequence[Mapping[str, Any]], encoders: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Check the whole list, with the names of its encoders and blocks.
+
+    Args:
+        specs: What stands in the variable `segmentations`.
+        encoders: Names of encoders that are declared beside ENCODERS.
+
+    Returns:
+        The declarations without nulls.
+
+    Raises:
+        ValueError: If the list is not a list, a name occurs twice, or a declaration is wrong.
+    """
+    checked = _checked_alone(specs)
+    known_encoders = (*ENCODERS, *encoders)
+    known_blocks = (*BLOCKS, *known_encoders)
+    for spec in checked:
+        encoder = spec.get("encoder")
+        if encoder is not None and encoder not in known_encoders:
+            raise _problem(spec, f"the encoder {encoder!r} is unknown{_known(encoder, known_encoders)}")
+        for block in spec.get("blocks", ()):
+            if block not in known_blocks:
+                raise _problem(spec, f"the block {block!r} is unknown{_known(block, known_blocks)}")
+    return checked
 
 
 def python_specs(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -66,20 +105,48 @@ def python_specs(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Raises:
         ValueError: If the list is not a list, a name occurs twice, or a declaration is wrong.
     """
+    return [spec for spec in _checked_alone(specs) if spec["algorithm"] in PYTHON_ALGORITHMS]
+
+
+def _checked_alone(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if not isinstance(specs, list | tuple):
         raise ValueError(f"`segmentations` must be a list of blocks, not {specs!r}.")
-    blocks = [spec for spec in specs if isinstance(spec, Mapping)]
-    names = [spec.get("name") for spec in blocks]
+    checked = [validate_spec(spec) for spec in specs]
+    names = [spec["name"] for spec in checked]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"Two segmentations have the name {name}: names must be unique.")
-    in_sql = [spec for spec in blocks if spec.get("algorithm") in SQL_ALGORITHMS]
-    return [validate_spec(spec) for spec in specs if spec not in in_sql]
+    return checked
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _check_keys(spec: Mapping[str, Any]) -> None:
+    """Refuse settings that the algorithm does not have, and the lack of those that it needs."""
+    algorithm = spec["algorithm"]
+    settings = ALGORITHMS[algorithm]
+    for key in spec:
+        if settings is not None and key not in settings:
+            raise _problem(spec, f"{algorithm} has no setting {key!r}{_known(key, settings)}")
+    for key in _REQUIRED.get(algorithm, ()):
+        if spec.get(key) is None:
+            raise _problem(spec, f"the setting {key!r} is missing")
+    if algorithm in SQL_ALGORITHMS:
+        return
+    sources = [key for key in ("encoder", "blocks") if spec.get(key) is not None]
+    if len(sources) == 2:
+        raise _problem(spec, "it has both an encoder and blocks; remove one of them")
+    if not sources and algorithm not in _WITHOUT_VECTORS:
+        raise _problem(spec, "it needs an encoder, such as encoder: fused, or blocks with weights")
+    if spec.get("dims") is not None and "blocks" not in sources:
+        raise _problem(spec, "dims is the length of vectors made of blocks, and there are no blocks")
 
 
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _problem(spec: Mapping[str, Any], problem: str) -> ValueError:
+    return ValueError(f"Segmentation {spec['name']}: {problem}.")
+
+
+def _known(wrong: Any, names: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: the nearest known one, and all of them."""
+    known = sorted(set(names))
+    nearest = get_close_matches(str(wrong), known, n=1)
+    guess = f"; did you mean {nearest[0]!r}? Known" if nearest else "; known"
+    return f"{guess} are {', '.join(known)}"

@@ -1,61 +1,88 @@
-{%- set columns = var('demographic_columns') %}
+with segmentation_users as (
+    select * from {{ ref('segmentation_users') }}
+    where {{ is_made_by('demographic') }}
+),
 
-with users as (
+user_attributes as (
     select * from {{ ref('user_attributes') }}
 ),
 
-described as (
+users as (
     select
+        segmentation_users.segmentation,
+        user_attributes.*
+    from segmentation_users
+    inner join user_attributes
+        on segmentation_users.user_key = user_attributes.user_key
+),
+
+described as (
+    {% for segmentation in declared_segmentations('demographic') %}
+        select
+            segmentation,
+            user_key,
+            {{ segmentation.columns[0] }} as first_value,
+            {% for column in segmentation.columns -%}
+                coalesce({{ '\', \' || ' if not loop.first }}{{ column }}, ''){{ ' || ' if not loop.last }}
+            {%- endfor %} as full_value,
+            {{ segmentation.min_share or 0 }} as min_share
+        from users
+        where segmentation = '{{ segmentation.name }}'
+        union all
+    {% endfor %}
+    select
+        segmentation,
         user_key,
-        {{ columns[0] }} as first_value,
-        {% for column in columns -%}
-            coalesce({{ '\', \' || ' if not loop.first }}{{ column }}, ''){{ ' || ' if not loop.last }}
-        {%- endfor %} as full_value
+        cast(null as string) as first_value,
+        cast(null as string) as full_value,
+        0 as min_share
     from users
-    where {{ columns[0] }} is not null
+    where false
 ),
 
 counted as (
     select
         *,
-        count(*) over (partition by full_value) as cell_users,
-        count(*) over () as all_users
+        count(*) over (partition by segmentation, full_value) as cell_users,
+        count(*) over (partition by segmentation) as all_users
     from described
+    where first_value is not null
 ),
 
 named as (
     select
+        segmentation,
         user_key,
-        case
-            when cell_users >= {{ var('min_demographic_share') }} * all_users then full_value
-            else first_value || ', other'
-        end as segment_name
+        case when cell_users >= min_share * all_users then full_value else first_value || ', other' end as segment_name
     from counted
 ),
 
--- Letters and digits of every script stay, so that names in Chinese or with an umlaut keep codes of their own.
 coded as (
     select
-        user_key,
-        segment_name,
-        trim({{ replace_matches('lower(segment_name)', '[^\\p{L}\\p{N}+]+', '-') }}, '-') as code
+        *,
+        {{ plain_code('segment_name') }} as plain_code
     from named
+),
+
+distinctly_coded as (
+    select
+        *,
+        {{ distinct_code('plain_code', 'segment_name') }} as segment_code
+    from coded
 ),
 
 final as (
     select
-        user_key,
-        case
-            when
-                code <> ''
-                and min(segment_name) over (partition by code) = max(segment_name) over (partition by code)
-                then code
-            -- Names that differ in signs only, such as < 18 and 18.
-            else code || '-' || substr(md5(segment_name), 1, 4)
-        end as segment_code,
-        segment_name,
-        'Stated attributes: ' || segment_name as reason
-    from coded
+        described.segmentation,
+        described.user_key,
+        coalesce(distinctly_coded.segment_code, 'unassigned') as segment_code,
+        distinctly_coded.segment_name,
+        coalesce('Stated attributes: ' || distinctly_coded.segment_name, 'No attributes known') as reason
+    from described
+    left join distinctly_coded
+        on
+            described.segmentation = distinctly_coded.segmentation
+            and described.user_key = distinctly_coded.user_key
 )
 
 select * from final

@@ -1,4 +1,9 @@
-with user_features as (
+with segmentation_users as (
+    select * from {{ ref('segmentation_users') }}
+    where {{ is_made_by('rfm') }}
+),
+
+user_features as (
     select * from {{ ref('user_features') }}
 ),
 
@@ -6,17 +11,25 @@ cells as (
     select * from {{ ref('rfm_cells') }}
 ),
 
--- Equal values get equal scores: cume_dist, not ntile.
+users as (
+    select
+        segmentation_users.segmentation,
+        user_features.user_key,
+        user_features.recency_days,
+        user_features.frequency_days,
+        user_features.monetary_amount
+    from segmentation_users
+    inner join user_features
+        on segmentation_users.user_key = user_features.user_key
+),
+
 scored as (
     select
-        user_key,
-        recency_days,
-        frequency_days,
-        monetary_amount,
-        cast(ceil(5 * cume_dist() over (order by recency_days desc)) as integer) as recency_score,
-        cast(ceil(5 * cume_dist() over (order by frequency_days)) as integer) as frequency_score,
-        cast(ceil(5 * cume_dist() over (order by monetary_amount)) as integer) as monetary_score
-    from user_features
+        *,
+        {{ rfm_score('recency_days', is_less_better=true) }} as recency_score,
+        {{ rfm_score('frequency_days') }} as frequency_score,
+        {{ rfm_score('monetary_amount') }} as monetary_score
+    from users
 ),
 
 valued as (
@@ -28,8 +41,9 @@ valued as (
 
 final as (
     select
+        valued.segmentation,
         valued.user_key,
-        cells.segment_code,
+        coalesce(cells.segment_code, 'unassigned') as segment_code,
         cells.segment_name,
         valued.recency_score,
         valued.frequency_score,
@@ -37,9 +51,9 @@ final as (
         'Last active ' || cast(floor(valued.recency_days) as integer) || ' days ago (score ' || valued.recency_score
         || '), ' || cast(valued.frequency_days as integer) || ' active days (score ' || valued.frequency_score
         || '), amount ' || cast(floor(valued.monetary_amount) as integer) || ' (score ' || valued.monetary_score || ')'
-            as reason
+        || case when cells.segment_code is null then '; no cell has these scores' else '' end as reason
     from valued
-    inner join cells
+    left join cells
         on
             valued.recency_score = cells.recency_score
             and valued.value_score = cells.value_score

@@ -2,6 +2,27 @@ with user_clusters as (
     select * from {{ ref('user_clusters') }}
 ),
 
+made_in_sql as (
+    {% for model, version in [
+        ('rfm_segments', 'rfm-1'), ('demographic_segments', 'demographic-1'), ('rule_segments', 'rules-1'),
+        ('interest_segments', 'top_interest-1'),
+    ] %}
+        select
+            segmentation,
+            user_key,
+            segment_code,
+            segment_name,
+            reason,
+            '{{ version }}' as model_version
+        from {{ ref(model) }}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
+),
+
+clusters as (
+    select * from {{ ref('user_clusters') }}
+),
+
 rfm_segments as (
     select * from {{ ref('rfm_segments') }}
 ),
@@ -34,9 +55,9 @@ clusters as (
     from user_clusters
 ),
 
-rfm as (
+rules as (
     select
-        'rfm' as segmentation,
+        segmentation,
         user_key,
         segment_code,
         segment_name,
@@ -45,33 +66,14 @@ rfm as (
         cast(null as double) as margin,
         reason,
         'sql' as run_id,
-        'rfm-1' as model_version
-    from rfm_segments
-),
-
-demographic as (
-    select
-        'demographic' as segmentation,
-        users.user_key,
-        coalesce(demographic_segments.segment_code, 'unassigned') as segment_code,
-        demographic_segments.segment_name,
-        cast(null as double) as distance,
-        cast(null as double) as second_distance,
-        cast(null as double) as margin,
-        coalesce(demographic_segments.reason, 'No attributes known') as reason,
-        'sql' as run_id,
-        'demographic-1' as model_version
-    from users
-    left join demographic_segments
-        on users.user_key = demographic_segments.user_key
+        model_version
+    from made_in_sql
 ),
 
 combined as (
     select * from clusters
     union all
-    select * from rfm
-    union all
-    select * from demographic
+    select * from rules
 ),
 
 final as (

@@ -12,10 +12,18 @@ def model(dbt, session):
         "text": dbt.ref("user_text_embeddings"),
         "factors": dbt.ref("user_factors"),
     }
+    members = dbt.ref("segmentation_users")
     specs = python_specs(dbt.config.meta_get("segmentations"))
     return fit_segmentations(
         specs,
-        {name: sources[name].select("user_key, vector").pl() for name in {spec["vectors"] for spec in specs}},
+        {name: sources[name].select("user_key, vector").pl() for name in {spec["encoder"] for spec in specs}},
         seed=int(dbt.config.meta_get("seed")),
         store=ArtifactStore(str(dbt.config.meta_get("store_dir"))),
+        populations={
+            spec["name"]: members.filter(f"segmentation = '{spec['name']}'")
+            .select("user_key")
+            .pl()["user_key"]
+            for spec in specs
+            if "population" in spec
+        },
     )

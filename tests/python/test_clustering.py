@@ -28,10 +28,10 @@ from manyfaces.segments.specs import python_specs, validate_spec
 from manyfaces.segments.users import hash_sample
 from manyfaces.store import ArtifactStore
 
-TASTE = {"name": "taste", "vectors": "fused", "algorithm": "kmeans", "candidates": [3, 4, 5, 6, 7, 8, 10, 12]}
+TASTE = {"name": "taste", "encoder": "fused", "algorithm": "kmeans", "candidates": [3, 4, 5, 6, 7, 8, 10, 12]}
 DENSITY = {
     "name": "density",
-    "vectors": "vae",
+    "encoder": "vae",
     "algorithm": "dbscan",
     "min_samples": 10,
     "max_fit_users": 20_000,
@@ -304,7 +304,7 @@ def test_knee_is_where_the_curve_bends():
 @pytest.mark.filterwarnings("error")
 def test_degenerate_users_get_typed_rows(spec, vectors, store):
     users = frame(vectors)
-    sources = {spec["vectors"]: users}
+    sources = {spec["encoder"]: users}
     clusters = fit_segmentations([spec], sources, 7, store)
     assert clusters.schema == CLUSTER_SCHEMA
     assert clusters["user_key"].to_list() == users["user_key"].to_list()
@@ -360,7 +360,7 @@ def test_vectors_of_different_lengths_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"algorithm": "spectral"}, "the algorithm 'spectral' is unknown; known are dbscan, "),
+        ({"algorithm": "spectral"}, "the algorithm 'spectral' is unknown; known are dbscan, demographic, "),
         ({"algorithm": None}, "the algorithm None is unknown"),
         ({"eps": 1}, "kmeans has no setting 'eps'"),
         ({"candidates": None}, "the setting 'candidates' is missing"),
@@ -369,8 +369,7 @@ def test_vectors_of_different_lengths_are_refused():
         ({"candidates": [4, 1]}, "candidates must be a list of whole numbers"),
         ({"candidates": [4, 5.5]}, "candidates must be a list of whole numbers"),
         ({"candidates": [4, True]}, "candidates must be a list of whole numbers"),
-        ({"vectors": "words"}, "the vectors 'words' are unknown; known are fused, vae, text, factors"),
-        ({"vectors": None}, "the setting 'vectors' is missing"),
+        ({"encoder": None}, "it needs an encoder"),
         ({"min_segment_share": 1}, "min_segment_share must be a number from 0 to below 1"),
         ({"min_segment_share": "2 %"}, "min_segment_share must be a number from 0 to below 1"),
     ],

@@ -201,7 +201,7 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
         (
             {"default_segmentation": "flavour"},
             "default_segmentation is 'flavour', which no segmentation is called; "
-            "use one of rfm, demographic, taste, density.",
+            "use one of taste, density, rfm, demographic, tiers, interest.",
         ),
         ({"top_n": 2.5}, "var top_n must be a whole number, not '2.5'."),
     ],
@@ -210,6 +210,39 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
 def test_a_var_that_cannot_be(workspace, capsys, changes, expected):
     write(workspace, "events.csv", GOOD_EVENTS)
     assert sentence(workspace, capsys, **changes) == expected
+
+
+RFM = {"name": "rfm", "algorithm": "rfm"}
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "expected"),
+    [
+        (
+            {"name": "loyal", "algorithm": "rfm", "population": "region <> 'o''fallon' and events >"},
+            "segmentation loyal: its population 'region <> 'o''fallon' and events >' cannot be used: "
+            'syntax error at or near ")".',
+        ),
+        (
+            {"name": "steps", "algorithm": "rules"},
+            "segmentation steps is made by rules, but seeds/segment_rules.csv has none for it; "
+            "add a line with its name.",
+        ),
+    ],
+    ids=["population", "rules"],
+)
+def test_a_segmentation_that_cannot_be(workspace, capsys, segmentation, expected):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    said = sentence(workspace, capsys, segmentations=[RFM, segmentation], default_segmentation="rfm")
+    assert said == expected
+
+
+def test_segmentations_that_are_no_blocks(workspace, capsys):
+    # Models are read before the check speaks, and must not stumble over them.
+    write(workspace, "events.csv", GOOD_EVENTS)
+    assert sentence(workspace, capsys, segmentations=[RFM, 5]) == (
+        "a segmentation is declared by a block of settings, not by 5."
+    )
 
 
 def test_an_input_that_is_not_there(workspace, capsys):

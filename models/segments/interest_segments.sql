@@ -1,0 +1,166 @@
+with segmentation_users as (
+    select * from {{ ref('segmentation_users') }}
+    where {{ is_made_by('top_interest') }}
+),
+
+category_affinity as (
+    select * from {{ ref('user_category_affinity') }}
+),
+
+name_words as (
+    select * from {{ ref('name_words') }}
+    where kind = 'label' and word is not null
+),
+
+settings as (
+    {% for segmentation in declared_segmentations('top_interest') %}
+        select
+            '{{ segmentation.name }}' as segmentation,
+            '{{ segmentation.by or "share" }}' as measure,
+            {{ segmentation.min_events or (5 if segmentation.by == 'lift' else 1) }} as min_events,
+            {{ segmentation.min_share or 0 }} as min_share
+        union all
+    {% endfor %}
+    select
+        cast(null as string) as segmentation,
+        cast(null as string) as measure,
+        0 as min_events,
+        0 as min_share
+    where false
+),
+
+interests as (
+    select
+        segmentation_users.segmentation,
+        category_affinity.*
+    from segmentation_users
+    inner join category_affinity
+        on segmentation_users.user_key = category_affinity.user_key
+),
+
+user_counts as (
+    select
+        segmentation,
+        cast(count(distinct user_key) as double) as users
+    from interests
+    group by segmentation
+),
+
+-- What a user's share is compared with: the mean share in the same population.
+category_shares as (
+    select
+        interests.segmentation,
+        interests.category,
+        round({{ stable_sum('interests.share') }} / max(user_counts.users), 6) as mean_share
+    from interests
+    inner join user_counts
+        on interests.segmentation = user_counts.segmentation
+    group by interests.segmentation, interests.category
+),
+
+measured as (
+    select
+        interests.segmentation,
+        interests.user_key,
+        interests.category,
+        interests.share,
+        interests.decayed_events,
+        interests.positive_events,
+        round(interests.share / nullif(category_shares.mean_share, 0), 6) as lift,
+        settings.measure,
+        settings.min_share
+    from interests
+    inner join settings
+        on interests.segmentation = settings.segmentation
+    inner join category_shares
+        on
+            interests.segmentation = category_shares.segmentation
+            and interests.category = category_shares.category
+    where interests.positive_events >= settings.min_events
+),
+
+-- Of equals the category with more events, then the first by name.
+strongest as (
+    select
+        segmentation,
+        user_key,
+        min_by(
+            category,
+            (
+                -case when measure = 'lift' then coalesce(lift, 0) else coalesce(share, 0) end,
+                -decayed_events,
+                category
+            )
+        ) as category
+    from measured
+    group by segmentation, user_key
+),
+
+labelled as (
+    select
+        measured.segmentation,
+        measured.user_key,
+        measured.min_share,
+        measured.share,
+        measured.lift,
+        coalesce(name_words.word, {{ sentence_case('measured.category') }}) as interest
+    from strongest
+    inner join measured
+        on
+            strongest.segmentation = measured.segmentation
+            and strongest.user_key = measured.user_key
+            and strongest.category = measured.category
+    left join name_words
+        on {{ spelling('measured.category') }} = name_words.abbreviation
+),
+
+counted as (
+    select
+        *,
+        count(*) over (partition by segmentation, interest) as interest_users,
+        count(*) over (partition by segmentation) as all_users
+    from labelled
+),
+
+named as (
+    select
+        *,
+        case when interest_users >= min_share * all_users then interest else 'Other interests' end as segment_name,
+        case when interest_users >= min_share * all_users then '' else ', an interest of few' end as remark
+    from counted
+),
+
+coded as (
+    select
+        *,
+        {{ plain_code('segment_name') }} as plain_code
+    from named
+),
+
+distinctly_coded as (
+    select
+        *,
+        {{ distinct_code('plain_code', 'segment_name') }} as segment_code
+    from coded
+),
+
+final as (
+    select
+        segmentation_users.segmentation,
+        segmentation_users.user_key,
+        coalesce(distinctly_coded.segment_code, 'unassigned') as segment_code,
+        distinctly_coded.segment_name,
+        coalesce(
+            distinctly_coded.interest || ': ' || cast(round(100 * distinctly_coded.share) as integer)
+            || ' % of the events, ' || round(distinctly_coded.lift, 1) || ' times the mean share'
+            || distinctly_coded.remark,
+            'Too few events with any category'
+        ) as reason
+    from segmentation_users
+    left join distinctly_coded
+        on
+            segmentation_users.segmentation = distinctly_coded.segmentation
+            and segmentation_users.user_key = distinctly_coded.user_key
+)
+
+select * from final
