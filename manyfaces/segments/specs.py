@@ -3,16 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from manyfaces.segments.settings import ALGORITHM_SETTINGS, setting_problem
+
 # Segmentations that are made in SQL may stand in the same list; they are passed over here.
 SQL_ALGORITHMS = frozenset({"rfm", "demographic", "rules", "top_interest"})
 VECTOR_SOURCES = ("fused", "vae", "text", "factors")
 
 _COMMON_KEYS = {"name", "vectors", "algorithm", "min_segment_share"}
-_KEYS = {
-    "kmeans": _COMMON_KEYS | {"candidates"},
-    "dbscan": _COMMON_KEYS | {"min_samples", "max_fit_users", "eps"},
-}
-_REQUIRED = {"kmeans": ("candidates",), "dbscan": ("min_samples", "max_fit_users")}
 
 
 def validate_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,32 +28,23 @@ def validate_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"Segmentation {name}: {problem}.")
 
     algorithm = spec.get("algorithm")
-    if algorithm not in _KEYS:
-        known = ", ".join(sorted(_KEYS.keys() | SQL_ALGORITHMS))
+    if algorithm not in ALGORITHM_SETTINGS:
+        known = ", ".join(sorted(ALGORITHM_SETTINGS.keys() | SQL_ALGORITHMS))
         fail(f"the algorithm {algorithm!r} is unknown; known are {known}")
-    unknown = sorted(set(spec) - _KEYS[algorithm])
+    allowed = _COMMON_KEYS | ALGORITHM_SETTINGS[algorithm].keys()
+    unknown = sorted(set(spec) - allowed)
     if unknown:
-        fail(f"{algorithm} has no setting {unknown[0]!r}; it has {', '.join(sorted(_KEYS[algorithm]))}")
-    missing = [key for key in ("vectors", *_REQUIRED[algorithm]) if spec.get(key) is None]
-    if missing:
-        fail(f"the setting {missing[0]!r} is missing")
+        fail(f"{algorithm} has no setting {unknown[0]!r}; it has {', '.join(sorted(allowed))}")
+    if spec.get("vectors") is None:
+        fail("the setting 'vectors' is missing")
     if spec["vectors"] not in VECTOR_SOURCES:
         fail(f"the vectors {spec['vectors']!r} are unknown; known are {', '.join(VECTOR_SOURCES)}")
     share = spec.get("min_segment_share") or 0
     if not _is_number(share) or not 0 <= share < 1:
         fail(f"min_segment_share must be a number from 0 to below 1, not {share!r}")
-    if algorithm == "kmeans":
-        candidates = spec["candidates"]
-        valid = isinstance(candidates, list | tuple) and all(_is_whole(number, 2) for number in candidates)
-        if not valid or not candidates:
-            fail(f"candidates must be a list of whole numbers of segments from 2 on, not {candidates!r}")
-    else:
-        for key in ("min_samples", "max_fit_users"):
-            if not _is_whole(spec[key], 2):
-                fail(f"{key} must be a whole number from 2 on, not {spec[key]!r}")
-        eps = spec.get("eps")
-        if eps is not None and (not _is_number(eps) or eps <= 0):
-            fail(f"eps must be a number above 0, or null for a search, not {eps!r}")
+    problem = setting_problem(algorithm, spec)
+    if problem:
+        fail(problem)
     return dict(spec)
 
 
@@ -79,7 +67,3 @@ def python_specs(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
