@@ -1,12 +1,13 @@
 """Segmentations by clustering: each is declared as a dict, fitted once, and kept with its candidates.
 
-k-means tries several numbers of segments, DBSCAN several radii; every candidate is kept with the reason for
-or against it. The result for a user is the segment, the distances to its own and to the second nearest
+Every algorithm tries several candidates, such as numbers of segments; each is kept with the reason for or
+against it. The result for a user is the segment, the distances to its own and to the second nearest
 centre, and the margin between them.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,13 @@ from scipy.spatial.distance import cdist
 
 from manyfaces.frames import vector_matrix
 from manyfaces.progress import say, stage
-from manyfaces.segments import density, kmeans
-from manyfaces.segments.candidates import INDICES
+from manyfaces.segments.algorithms import ALGORITHMS
+from manyfaces.segments.inputs import Clustering, FitInputs, label_series
+from manyfaces.segments.settings import INDICES
 from manyfaces.segments.specs import python_specs, validate_spec
 from manyfaces.segments.users import ASSIGN_BLOCK, check_users
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
-ALGORITHMS = {
-    "kmeans": (kmeans.fit_kmeans, kmeans.MODEL_VERSION),
-    "dbscan": (density.fit_dbscan, density.MODEL_VERSION),
-}
 # Share of a segment's users that lie within its radius.
 RADIUS_QUANTILE = 0.99
 
@@ -48,7 +46,10 @@ CANDIDATE_SCHEMA = {
     "calinski_harabasz": pl.Float64,
     "davies_bouldin": pl.Float64,
     "dunn": pl.Float64,
+    "gap": pl.Float64,
+    "gap_error": pl.Float64,
     "stability": pl.Float64,
+    "predictive": pl.Float64,
     "noise_share": pl.Float64,
     "smallest_share": pl.Float64,
     "votes": pl.Int32,
@@ -67,16 +68,12 @@ CENTROID_SCHEMA = {
 }
 
 
-def fit_segmentation(
-    spec: Mapping[str, Any], vectors: np.ndarray, keys: Sequence[str], seed: int, store: ArtifactStore
-) -> Artifact:
+def fit_segmentation(spec: Mapping[str, Any], inputs: FitInputs, store: ArtifactStore) -> Artifact:
     """Cluster users as one segmentation declares it; the same input is fitted only once.
 
     Args:
         spec: The declaration, see `validate_spec`.
-        vectors: (n, d) user vectors.
-        keys: (n,) user keys, strictly ascending.
-        seed: Seed of every random start and sample.
+        inputs: The users, see `FitInputs`; vectors of any kind of number.
         store: Where the result is kept.
 
     Returns:
@@ -85,39 +82,45 @@ def fit_segmentation(
         falling size, equal sizes by their smallest user key. Label -1 and NaN distances mean noise, a NaN
         second_distance and margin mean that there is no second segment.
 
+        Where the algorithm knows more there are further arrays: probability (n,); parents (k,), the number of
+        the parent on the next coarser level; coarser_<m> (k,) for each coarser level of m segments, the
+        number of the ancestor on it, numbered like segments; and meta has names, a list of k.
+
     Raises:
         ValueError: If the declaration is wrong, vectors are not finite, or keys are not ascending.
     """
     spec = validate_spec(spec)
-    name, algorithm = spec["name"], spec["algorithm"]
-    vectors = np.asarray(vectors, dtype=np.float32)
-    key_series = pl.Series(keys, dtype=pl.String)
-    check_users(f"Segmentation {name}", vectors, key_series)
-    fit, version = ALGORITHMS[algorithm]
-    data = fingerprint(key_series, vectors)
+    name, algorithm = spec["name"], ALGORITHMS[spec["algorithm"]]
+    inputs = replace(
+        inputs, vectors=np.asarray(inputs.vectors, np.float32), keys=pl.Series(inputs.keys, dtype=pl.String)
+    )
+    check_users(f"Segmentation {name}", inputs.vectors, inputs.keys)
+    data = _data_fingerprint(inputs, algorithm.needs)
 
     def compute() -> Artifact:
-        with stage(f"segmentation {name}", len(vectors)):
-            labels, centroids, candidates = fit(spec, vectors, key_series, seed)
-            arrays = _describe(vectors, labels, centroids)
-        champion = next((row for row in candidates if row["is_champion"]), {})
+        with stage(f"segmentation {name}", len(inputs.vectors)):
+            found = algorithm.fit(spec, inputs)
+            arrays, names = _describe(inputs.vectors, found)
+        champion = next((row for row in found.candidates if row["is_champion"]), {})
         say(f"segmentation {name}: {champion.get('reason', 'no users')}")
         return Artifact(
             arrays=arrays,
             meta={
                 "segmentation": name,
-                "algorithm": algorithm,
-                "model_version": version,
-                "parameters": spec | {"seed": seed},
+                "algorithm": spec["algorithm"],
+                "model_version": algorithm.version,
+                "parameters": spec | {"seed": inputs.seed},
                 "data_fingerprint": data,
                 "metrics": {key: champion.get(key) for key in ("clusters", *INDICES, "noise_share")},
-                "rows": len(vectors),
+                "rows": len(inputs.vectors),
                 "log": [],
-                "candidates": candidates,
+                "candidates": found.candidates,
+                "names": names,
             },
         )
 
-    return store.fit(f"segments_{name}", fingerprint(version, spec, seed, data), compute)
+    key = fingerprint(algorithm.version, spec, inputs.seed, data)
+    return store.fit(f"segments_{name}", key, compute)
 
 
 def fit_segmentations(
@@ -150,7 +153,8 @@ def fit_segmentations(
             members = populations[spec["name"]].alias("user_key").to_frame()
             users = users.join(members, on="user_key", how="semi")
         users = users.sort("user_key")
-        artifact = fit_segmentation(spec, vector_matrix(users), users["user_key"], seed, store)
+        inputs = FitInputs(vector_matrix(users), users["user_key"], seed)
+        artifact = fit_segmentation(spec, inputs, store)
         frames.append(
             pl.DataFrame(
                 {
@@ -212,16 +216,67 @@ def centroid_frame(run_ids: Sequence[str], store: ArtifactStore) -> pl.DataFrame
     return pl.concat(frames)
 
 
-def _describe(points: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> dict[str, np.ndarray]:
-    """Number segments by size, and measure every user's distances; see `fit_segmentation` for the result."""
-    users = np.bincount(labels[labels >= 0], minlength=len(centroids))
-    first = np.full(len(centroids), len(labels))
-    np.minimum.at(first, labels[labels >= 0], np.flatnonzero(labels >= 0))
-    order = np.lexsort((first, -users))[: np.count_nonzero(users)]
-    number = np.full(len(centroids) + 1, -1)
-    number[order] = np.arange(len(order))
-    labels, centroids, users = number[labels], centroids[order], users[order]
+def _data_fingerprint(inputs: FitInputs, needs: str | None) -> str:
+    """Return the fingerprint of what an algorithm reads of the users."""
+    labels = label_series(inputs.labels) if needs == "labels" and inputs.labels is not None else None
+    relations = inputs.relations if needs == "relations" else None
+    parts = [part for part in (inputs.start, labels, relations, inputs.judged_by or None) if part is not None]
+    return fingerprint(inputs.keys, inputs.vectors, *parts)
 
+
+def _describe(points: np.ndarray, found: Clustering) -> tuple[dict[str, np.ndarray], list[str] | None]:
+    """Number segments by size, and measure every user's distances; see `fit_segmentation` for the result."""
+    order = _order_by_size(found.labels, len(found.centres))
+    labels = _renumber(found.labels, order, len(found.centres))
+    centroids = found.centres[order]
+    arrays = {"labels": labels.astype(np.int32), **measure_distances(points, labels, centroids)}
+    arrays |= {
+        "centroids": centroids.astype(np.float32),
+        "radius": np.array(
+            [
+                np.quantile(arrays["distance"][labels == number], RADIUS_QUANTILE).round(6)
+                for number in range(len(order))
+            ]
+        ),
+        "users": np.bincount(labels[labels >= 0], minlength=len(order)).astype(np.int64),
+    }
+    if found.probability is not None:
+        arrays["probability"] = found.probability
+    for level, ancestors in sorted(found.coarser.items()):
+        above = np.where(found.labels >= 0, ancestors[found.labels], -1)
+        coarse_order = _order_by_size(above, level)
+        arrays[f"coarser_{level}"] = _renumber(ancestors[order], coarse_order, level).astype(np.int32)
+    if found.parents is not None:
+        arrays["parents"] = arrays[f"coarser_{max(found.coarser)}"]
+    return arrays, [found.names[number] for number in order] if found.names else None
+
+
+def _order_by_size(labels: np.ndarray, segments: int) -> np.ndarray:
+    """Return the segments that have users, by falling size and of equals by their smallest row."""
+    users = np.bincount(labels[labels >= 0], minlength=segments)
+    first = np.full(segments, len(labels))
+    np.minimum.at(first, labels[labels >= 0], np.flatnonzero(labels >= 0))
+    return np.lexsort((first, -users))[: np.count_nonzero(users)]
+
+
+def _renumber(labels: np.ndarray, order: np.ndarray, segments: int) -> np.ndarray:
+    """Number segments by their place in `order`; noise stays noise."""
+    number = np.full(segments + 1, -1)
+    number[order] = np.arange(len(order))
+    return number[labels]
+
+
+def measure_distances(points: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> dict[str, np.ndarray]:
+    """Measure the distances to the own and to the second nearest centre, and the margin between them.
+
+    Args:
+        points: (n, d) vectors.
+        labels: (n,) rows of `centroids`, -1 for noise.
+        centroids: (k, d) centres.
+
+    Returns:
+        distance, second_distance and margin, (n,) each; NaN where there is no such centre.
+    """
     own = np.full(len(points), np.nan)
     second = np.full(len(points), np.nan)
     inside = np.flatnonzero(labels >= 0)
@@ -235,14 +290,4 @@ def _describe(points: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> 
             second[block] = distances.min(axis=1)
     with np.errstate(invalid="ignore"):
         margin = np.where(second > 0, np.clip((second - own) / second, 0, 1).round(6), second * 0)
-    return {
-        "labels": labels.astype(np.int32),
-        "distance": own,
-        "second_distance": second,
-        "margin": margin,
-        "centroids": centroids.astype(np.float32),
-        "radius": np.array(
-            [np.quantile(own[labels == number], RADIUS_QUANTILE).round(6) for number in range(len(order))]
-        ),
-        "users": users.astype(np.int64),
-    }
+    return {"distance": own, "second_distance": second, "margin": margin}

@@ -1,45 +1,46 @@
 """DBSCAN with a radius chosen among candidates: dense groups of users, everybody else is noise."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import polars as pl
 from sklearn.cluster import HDBSCAN
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from manyfaces.segments.candidates import candidate_row, elect_radius
-from manyfaces.segments.quality import measure_quality, segment_means
+from manyfaces.segments.directions import main_directions
+from manyfaces.segments.inputs import (
+    NOISE,
+    Clustering,
+    FitInputs,
+    group_clustering,
+    predictive_value,
+    unassigned,
+)
+from manyfaces.segments.quality import measure_quality
+from manyfaces.segments.settings import settings_of
 from manyfaces.segments.users import hash_sample
 
-MODEL_VERSION = "dbscan-1"
+MODEL_VERSION = "dbscan-2"
 
-# Few dimensions, where distances still differ.
-DENSITY_DIMS = 8
 # Candidates of the radius: these quantiles of the distance to the min_samples-th neighbour, and its knee.
 RADIUS_QUANTILES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
-def fit_dbscan(
-    spec: dict[str, Any], points: np.ndarray, keys: pl.Series, seed: int
-) -> tuple[np.ndarray, np.ndarray, list[dict]]:
-    """Find dense groups; return labels with -1 for noise, centres, candidates.
+def fit_dbscan(spec: Mapping[str, Any], inputs: FitInputs) -> Clustering:
+    """Find dense groups; everybody else is noise. See `validate_spec` for the settings.
 
-    Vectors are projected on their DENSITY_DIMS main directions: in more dimensions all neighbours are about
-    equally far away. HDBSCAN's tree of mutual reachability is built once on a sample and cut at every radius
-    that is tried, which gives the core points of DBSCAN each time. Everybody who is no core point joins the
-    segment of the nearest core point within the radius, or is noise.
+    Vectors are projected on their main directions. HDBSCAN's tree of mutual reachability is built once on a
+    sample and cut at every radius that is tried, which gives the core points of DBSCAN each time. Everybody
+    who is no core point joins the segment of the nearest core point within the radius, or is noise.
     """
-    min_samples = spec["min_samples"]
-    rows = hash_sample(keys, spec["max_fit_users"])
+    settings, points = settings_of(spec), inputs.vectors
+    min_samples = settings["min_samples"]
+    rows = hash_sample(inputs.keys, settings["max_fit_users"])
     if len(rows) <= min_samples:
-        reason = f"All noise: {len(rows)} users are too few for min_samples {min_samples}."
-        labels = np.full(len(points), -1)
-        only = candidate_row(None, measure_quality(points, labels), None, reason, "none")
-        only["is_champion"] = True
-        return labels, points[:0], [only] if len(points) else []
+        return unassigned(inputs, too_few_users(len(rows), min_samples))
 
-    space = _main_directions(points, rows)
+    space = main_directions(points, rows)
     sample = space[rows]
     reach = NearestNeighbors(n_neighbors=min_samples).fit(sample).kneighbors(sample)[0][:, -1]
     tree = HDBSCAN(min_samples=min_samples, min_cluster_size=2, copy=True).fit(sample)
@@ -50,28 +51,37 @@ def fit_dbscan(
         core = (reach <= radius) & (groups >= 0)
         groups = _nearest_core(sample, sample[core], groups[core], radius)
         sizes = np.bincount(groups[groups >= 0], minlength=1)
-        return np.where((groups >= 0) & (sizes[groups] >= smallest), groups, -1)
+        return np.where((groups >= 0) & (sizes[groups] >= smallest), groups, NOISE)
 
     candidates = []
-    for radius, name in _radii(np.sort(reach), spec.get("eps")):
+    for radius, name in _radii(np.sort(reach), settings["eps"]):
         labels = cut(radius)
         sizes = np.bincount(labels[labels >= 0], minlength=1)
-        quality = measure_quality(sample, labels, seed)
-        row = candidate_row(quality.clusters, quality, None, "", f"eps={radius:g} ({name})")
-        row["parameters"] = {"eps": radius, "min_samples": min_samples, "dims": space.shape[1]}
+        quality = measure_quality(sample, labels, inputs.seed)
+        row = candidate_row(
+            quality.clusters,
+            quality,
+            name=f"eps={radius:g} ({name})",
+            parameters={"eps": radius, "min_samples": min_samples, "dims": space.shape[1]},
+            predictive=predictive_value(inputs, rows, labels),
+        )
         row["apart_share"] = float(sizes.sum() - sizes.max()) / len(sample)
         candidates.append(row)
     radius = elect_radius(candidates)["parameters"]["eps"]
 
-    labels = np.full(len(points), -1)
+    labels = np.full(len(points), NOISE)
     labels[rows] = cut(radius)
     core = rows[(reach <= radius) & (labels[rows] >= 0)]
     others = np.setdiff1d(np.arange(len(points)), rows, assume_unique=True)
     labels[others] = _nearest_core(space[others], space[core], labels[core], radius)
-    found, codes = np.unique(labels[labels >= 0], return_inverse=True)
-    centres = segment_means(points[labels >= 0].astype(np.float64), codes, len(found))
-    labels[labels >= 0] = codes
-    return labels, centres.astype(np.float32).round(6), candidates
+    return group_clustering(points, labels, candidates)
+
+
+def too_few_users(users: int, min_samples: int) -> dict[str, Any]:
+    """Return the only candidate where no user can have `min_samples` others around."""
+    quality = measure_quality(np.zeros((users, 1)), np.full(users, NOISE))
+    reason = f"All noise: {users} users are too few for min_samples {min_samples}."
+    return candidate_row(0, quality, name="none", parameters={"min_samples": min_samples}, reason=reason)
 
 
 def knee_radius(distances: np.ndarray) -> float:
@@ -97,20 +107,9 @@ def _radii(curve: np.ndarray, given: float | None) -> list[tuple[float, str]]:
     return [(round(radius, 6), name) for radius, name in named]
 
 
-def _main_directions(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Project on at most DENSITY_DIMS principal components of the sample, each scaled to variance 1."""
-    points = points.astype(np.float64)
-    sample = points[rows]
-    varying = np.linalg.matrix_rank(sample - sample.mean(axis=0), tol=1e-6 * np.sqrt(len(rows)))
-    if not varying:
-        return np.zeros((len(points), 1))
-    dims = int(min(DENSITY_DIMS, varying))
-    return PCA(dims, whiten=True, svd_solver="covariance_eigh").fit(sample).transform(points).round(6)
-
-
 def _nearest_core(points: np.ndarray, core: np.ndarray, labels: np.ndarray, radius: float) -> np.ndarray:
     """Label of the nearest core point of each user, -1 where it is farther away than the radius."""
     if not len(core) or not len(points):
-        return np.full(len(points), -1)
+        return np.full(len(points), NOISE)
     distances, nearest = NearestNeighbors(n_neighbors=1).fit(core).kneighbors(points)
-    return np.where(distances[:, 0] <= radius, labels[nearest[:, 0]], -1)
+    return np.where(distances[:, 0] <= radius, labels[nearest[:, 0]], NOISE)

@@ -1,70 +1,44 @@
-"""k-means with a number of segments chosen among candidates."""
+"""k-means with a number of segments chosen among candidates, or refitted from the centres of the last fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import polars as pl
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.metrics import adjusted_rand_score
 
-from manyfaces.segments.candidates import candidate_row, elect
+from manyfaces.segments.candidates import candidate_row
+from manyfaces.segments.inputs import Clustering, FitInputs
 from manyfaces.segments.quality import measure_quality
-from manyfaces.segments.users import hash_sample, nearest_centre
+from manyfaces.segments.scan import Fit, measured_row, scan_numbers, take_sample
+from manyfaces.segments.users import nearest_centre
 
-MODEL_VERSION = "kmeans-2"
+MODEL_VERSION = "kmeans-3"
 
 # Users on which the candidates are tried; the chosen one is then fitted to everybody.
 SCAN_USERS = 20_000
 # Above this many users the last fit goes through them in mini-batches.
 FULL_FIT_USERS = 500_000
 
-# Stability: mean adjusted Rand index of this many refits, each on a random half of the users.
-STABILITY_REFITS = 5
-STABILITY_STARTS = 4
 
+def fit_kmeans(spec: Mapping[str, Any], inputs: FitInputs) -> Clustering:
+    """Choose the number of segments on a sample and fit everybody; see `validate_spec` for the settings.
 
-def fit_kmeans(
-    spec: dict[str, Any], points: np.ndarray, keys: pl.Series, seed: int
-) -> tuple[np.ndarray, np.ndarray, list[dict]]:
-    """Choose the number of segments on a sample, fit everybody; return labels, centres, candidates."""
-    wanted = sorted(set(spec["candidates"]))
-    sample = points[hash_sample(keys, SCAN_USERS)].astype(np.float64)
-    distinct, copy_of = np.unique(sample, axis=0, return_inverse=True)
-    possible = [number for number in wanted if number < len(distinct)]
-    rejected = [
-        candidate_row(number, None, None, f"Not tried: only {len(distinct)} users differ.")
-        for number in wanted
-        if number >= len(distinct)
-    ]
-    if not possible and len(distinct) > 2:
-        possible = [len(distinct) - 1]
-    if not possible:
-        reason = f"One segment: only {len(distinct)} users differ."
-        only = candidate_row(1, measure_quality(sample, np.zeros(len(sample), int)), None, reason)
-        only["is_champion"] = True
-        return np.zeros(len(points), int), points[:1], [only, *rejected] if len(points) else []
+    Given the centres of the last fit, their number stays and Lloyd's iterations go on from them.
 
-    # A candidate at the edge of the list is judged by what lies beyond it, too.
-    guards = {max(possible[0] - 1, 2), min(_next_beyond(possible), len(distinct) - 1)} - set(possible)
-    centres, rows = {}, []
-    for number in sorted(guards | set(possible)):
-        model = KMeans(number, n_init=10, random_state=seed).fit(sample)
-        stability = _stability(sample, copy_of.reshape(-1), model.labels_, number, seed)
-        centres[number] = model.cluster_centers_
-        rows.append(candidate_row(number, measure_quality(sample, model.labels_, seed), stability, ""))
-    champion = elect(rows, possible, spec.get("min_segment_share") or 0)
-
-    start = centres[champion["clusters"]]
-    if len(points) <= len(sample):
-        found = start
-    elif len(points) <= FULL_FIT_USERS:
-        found = kmeans_from(points.astype(np.float64), start)[1]
+    Raises:
+        ValueError: If the given centres have another number of dimensions than the vectors.
+    """
+    if inputs.start is not None:
+        return _refit(inputs)
+    sample = take_sample(inputs, SCAN_USERS)
+    rows, fit = scan_numbers(spec, sample, _fit_number)
+    if fit is None:
+        return Clustering(np.zeros(len(inputs.vectors), int), inputs.vectors[:1], rows)
+    if len(inputs.vectors) <= len(sample.rows):
+        centres = fit.model.cluster_centers_
     else:
-        model = MiniBatchKMeans(len(start), init=start, n_init=1, batch_size=10_000, random_state=seed)
-        found = model.fit(points).cluster_centers_
-    found = found.astype(np.float32).round(6)
-    return nearest_centre(points, found), found, rows + rejected
+        centres = _fit_everybody(inputs, fit.model.cluster_centers_)
+    return _clustering(inputs, centres, rows)
 
 
 def kmeans_from(vectors: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -81,21 +55,48 @@ def kmeans_from(vectors: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.
     return model.labels_, model.cluster_centers_, float(model.inertia_)
 
 
-def _next_beyond(numbers: Sequence[int]) -> int:
-    """Continue an ascending list of candidates by one: the same ratio as between its last two, at least 1."""
-    last = numbers[-1]
-    return last + max(1, round(last * (last / numbers[-2] - 1))) if len(numbers) > 1 else last + 1
+def _refit(inputs: FitInputs) -> Clustering:
+    """Go on from the centres of the last fit, without those that no user is left for when users are few."""
+    start = np.asarray(inputs.start, dtype=np.float64)
+    points = inputs.vectors
+    if not len(points):
+        return Clustering(np.zeros(0, int), points[:0], [])
+    if start.ndim != 2 or start.shape[1] != points.shape[1]:
+        raise ValueError(
+            f"The last centres have the shape {start.shape}, but vectors have {points.shape[1]} dimensions: "
+            "they are not of one space. Fit anew without a start."
+        )
+    sample = take_sample(inputs, SCAN_USERS)
+    reason = f"Refitted from the last centres, {len(start)} segments: no new vote."
+    if sample.distinct <= len(start):
+        start = start[np.unique(nearest_centre(points, start))]
+        labels = nearest_centre(sample.points, start)
+        reason = f"Kept the last centres: only {sample.distinct} users differ."
+        row = candidate_row(len(start), measure_quality(sample.points, labels, inputs.seed), reason=reason)
+        return _clustering(inputs, start, [row | {"is_champion": True}])
+    centres = _fit_everybody(inputs, start)
+    row = measured_row(sample, _nearest(centres, sample.points), len(centres), _fit_number, reason=reason)
+    return _clustering(inputs, centres, [row | {"is_champion": True}])
 
 
-def _stability(
-    sample: np.ndarray, copy_of: np.ndarray, labels: np.ndarray, number: int, seed: int
-) -> float | None:
-    """Mean adjusted Rand index between `labels` and what refits on random halves say about everybody."""
-    random = np.random.default_rng(seed)
-    scores = []
-    for _ in range(STABILITY_REFITS):
-        half = np.sort(random.permutation(len(sample))[: len(sample) // 2])
-        if len(np.unique(copy_of[half])) > number:
-            model = KMeans(number, n_init=STABILITY_STARTS, random_state=seed).fit(sample[half])
-            scores.append(adjusted_rand_score(labels, model.predict(sample)))
-    return round(float(np.mean(scores)), 6) if scores else None
+def _fit_everybody(inputs: FitInputs, start: np.ndarray) -> np.ndarray:
+    """Return the centres that all users lead to from given ones."""
+    if len(inputs.vectors) <= FULL_FIT_USERS:
+        return kmeans_from(inputs.vectors.astype(np.float64), start)[1]
+    model = MiniBatchKMeans(len(start), init=start, n_init=1, batch_size=10_000, random_state=inputs.seed)
+    return model.fit(inputs.vectors).cluster_centers_
+
+
+def _fit_number(points: np.ndarray, number: int, starts: int, seed: int) -> Fit:
+    model = KMeans(number, n_init=starts, random_state=seed).fit(points)
+    return Fit(model.labels_, model.predict, model, {})
+
+
+def _nearest(centres: np.ndarray, points: np.ndarray) -> Fit:
+    """Return the segments of the nearest centres as a fit."""
+    return Fit(nearest_centre(points, centres), lambda others: nearest_centre(others, centres), centres, {})
+
+
+def _clustering(inputs: FitInputs, centres: np.ndarray, rows: list[dict]) -> Clustering:
+    centres = centres.astype(np.float32).round(6)
+    return Clustering(nearest_centre(inputs.vectors, centres), centres, rows)

@@ -9,9 +9,6 @@ ATTRIBUTES = ("age_band", "gender", "region", "occupation", "income_band", "hous
 RFM_FEATURES = ("recency_days", "frequency_days", "monetary_amount")
 # Scores run from 1 to 5, so four points divide them.
 CUT_POINTS = 4
-VOTING_INDICES = (
-    *("stability", "predictive", "silhouette", "calinski_harabasz", "davies_bouldin", "dunn", "gap"),
-)
 
 
 def is_number(value: Any) -> bool:
@@ -76,22 +73,7 @@ REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "encoder": (is_text, "the name of an encoder"),
     "blocks": (are_weights, "a mapping of blocks to weights, at least one above 0, such as {text: 1.0}"),
     "dims": (lambda value: is_whole(value, 1), "a whole number from 1 on"),
-    "vote": (
-        lambda value: are_weights(value) and set(value) <= set(VOTING_INDICES),
-        f"a mapping of weights, at least one above 0, by some of {', '.join(VOTING_INDICES)}",
-    ),
     "min_segment_share": (is_share, "a number from 0 to below 1"),
-    "candidates": (
-        lambda value: is_list_of(lambda number: is_whole(number, 2), value),
-        "a list of whole numbers of segments from 2 on",
-    ),
-    "levels": (
-        lambda value: is_list_of(lambda number: is_whole(number, 2), value) and is_ascending(value),
-        "a list of ascending whole numbers of segments from 2 on, such as [3, 8]",
-    ),
-    "min_samples": (lambda value: is_whole(value, 2), "a whole number from 2 on"),
-    "max_fit_users": (lambda value: is_whole(value, 2), "a whole number from 2 on"),
-    "eps": (lambda value: is_number(value) and value > 0, "a number above 0, or null for a search"),
     "cuts": (
         are_cuts,
         f"a mapping of some of {', '.join(RFM_FEATURES)} to four ascending numbers each, "

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from manyfaces.segments.requirements import REQUIREMENTS
+from manyfaces.segments.settings import ALGORITHM_SETTINGS, setting_problem
 
 ENCODERS = (
     *("fused", "vae", "text", "factors"),
@@ -17,28 +18,16 @@ RESERVED_NAMES = ("everyone",)
 
 _EVERY = frozenset({"name", "algorithm", "population"})
 _VECTORS = _EVERY | {"encoder", "blocks", "dims", "vote", "min_segment_share"}
-# The settings of each algorithm; where they are None, names of settings are not checked.
-PYTHON_ALGORITHMS: dict[str, frozenset[str] | None] = {
-    "kmeans": _VECTORS | {"candidates"},
-    "dbscan": _VECTORS | {"min_samples", "max_fit_users", "eps"},
-    "hdbscan": None,
-    "gaussian_mixture": None,
-    "ward": None,
-    "knn": None,
-    "label_propagation": None,
-}
-SQL_ALGORITHMS: dict[str, frozenset[str] | None] = {
+# The settings of each algorithm.
+PYTHON_ALGORITHMS = {name: _VECTORS | settings.keys() for name, settings in ALGORITHM_SETTINGS.items()}
+SQL_ALGORITHMS = {
     "rfm": _EVERY | {"cuts"},
     "demographic": _EVERY | {"columns", "min_share"},
     "rules": _EVERY,
     "top_interest": _EVERY | {"by", "min_share", "min_events"},
 }
 ALGORITHMS = PYTHON_ALGORITHMS | SQL_ALGORITHMS
-_REQUIRED = {
-    "kmeans": ("candidates",),
-    "dbscan": ("min_samples", "max_fit_users"),
-    "demographic": ("columns",),
-}
+_REQUIRED = {"demographic": ("columns",)}
 # Communities are found in the relations of users, not in vectors.
 _WITHOUT_VECTORS = ("label_propagation",)
 
@@ -124,13 +113,16 @@ def _check_keys(spec: Mapping[str, Any]) -> None:
     algorithm = spec["algorithm"]
     settings = ALGORITHMS[algorithm]
     for key in spec:
-        if settings is not None and key not in settings:
+        if key not in settings:
             raise _problem(spec, f"{algorithm} has no setting {key!r}{_known(key, settings)}")
     for key in _REQUIRED.get(algorithm, ()):
         if spec.get(key) is None:
             raise _problem(spec, f"the setting {key!r} is missing")
     if algorithm in SQL_ALGORITHMS:
         return
+    problem = setting_problem(algorithm, spec)
+    if problem:
+        raise _problem(spec, problem)
     sources = [key for key in ("encoder", "blocks") if spec.get(key) is not None]
     if len(sources) == 2:
         raise _problem(spec, "it has both an encoder and blocks; remove one of them")

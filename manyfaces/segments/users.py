@@ -34,9 +34,19 @@ def hash_sample(keys: Sequence[str], limit: int) -> np.ndarray:
     """
     if len(keys) <= limit:
         return np.arange(len(keys))
+    return np.sort(np.argsort(_hashes(keys), kind="stable")[:limit])
+
+
+def hash_order(keys: Sequence[str]) -> np.ndarray:
+    """Return each user's rank, from 0, by the BLAKE2b hash of the key: an order without meaning or chance."""
+    ranks = np.empty(len(keys), dtype=np.int64)
+    ranks[np.argsort(_hashes(keys), kind="stable")] = np.arange(len(keys))
+    return ranks
+
+
+def _hashes(keys: Sequence[str]) -> np.ndarray:
     digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
-    hashes = np.frombuffer(digests, dtype=">u8").astype(np.uint64)
-    return np.sort(np.argsort(hashes, kind="stable")[:limit])
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
 
 
 def nearest_centre(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:

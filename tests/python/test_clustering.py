@@ -22,8 +22,10 @@ from manyfaces.segments.clustering import (
     fit_segmentations,
 )
 from manyfaces.segments.density import knee_radius
+from manyfaces.segments.inputs import FitInputs
 from manyfaces.segments.kmeans import kmeans_from
 from manyfaces.segments.quality import Quality
+from manyfaces.segments.settings import DEFAULT_VOTE
 from manyfaces.segments.specs import python_specs, validate_spec
 from manyfaces.segments.users import hash_sample
 from manyfaces.store import ArtifactStore
@@ -67,6 +69,10 @@ def planted(users, dims=16, segments=6, outliers=0.05, seed=0):
     return np.vstack([vectors, outside])[order].astype(np.float32), truth[order]
 
 
+def fit(spec, vectors, keys, store, seed=7, **more):
+    return fit_segmentation(spec, FitInputs(vectors, keys, seed, **more), store)
+
+
 def champion(artifact):
     return next(row for row in artifact.meta["candidates"] if row["is_champion"])
 
@@ -91,7 +97,7 @@ def test_worked_example_with_its_corrected_numbers():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_planted_segments_are_found_and_counted(store, seed):
     vectors, truth = planted(2_000, seed=seed)
-    artifact = fit_segmentation(TASTE | {"min_segment_share": 0.02}, vectors, keys(len(vectors)), 7, store)
+    artifact = fit(TASTE | {"min_segment_share": 0.02}, vectors, keys(len(vectors)), store)
     assert champion(artifact)["clusters"] == 6
     inside = truth >= 0
     assert adjusted_rand_score(truth[inside], artifact.arrays["labels"][inside]) >= 0.95
@@ -102,15 +108,13 @@ def test_vote_finds_overlapping_segments_where_raw_indices_prefer_fewer(store):
     random = np.random.default_rng(0)
     centres = random.uniform(-2, 2, (6, 16))
     vectors, _ = make_blobs([900, 700, 500, 400, 300, 200], 16, centers=centres, random_state=0)
-    artifact = fit_segmentation(
-        TASTE | {"candidates": [4, 5, 6, 7, 8, 9, 10, 12, 14, 16]}, vectors, keys(3_000), 7, store
-    )
+    artifact = fit(TASTE | {"candidates": [4, 5, 6, 7, 8, 9, 10, 12, 14, 16]}, vectors, keys(3_000), store)
     assert champion(artifact)["clusters"] == 6
 
 
 def test_result_describes_every_user(store):
     vectors, _ = planted(600)
-    arrays = fit_segmentation(TASTE, vectors, keys(600), 7, store).arrays
+    arrays = fit(TASTE, vectors, keys(600), store).arrays
     labels, centroids = arrays["labels"], arrays["centroids"]
     assert arrays["users"].tolist() == np.bincount(labels).tolist()
     assert (np.diff(arrays["users"]) <= 0).all()
@@ -127,16 +131,14 @@ def test_result_describes_every_user(store):
 
 def test_equal_sizes_are_numbered_by_smallest_key(store):
     vectors = np.array([[5.0], [0.0], [5.1], [0.1]])
-    arrays = fit_segmentation(TASTE | {"candidates": [2]}, vectors, keys(4), 7, store).arrays
+    arrays = fit(TASTE | {"candidates": [2]}, vectors, keys(4), store).arrays
     assert arrays["labels"].tolist() == [0, 1, 0, 1]
 
 
 def test_two_fits_from_scratch_are_identical(tmp_path):
     vectors, _ = planted(800)
     for spec in (TASTE, DENSITY):
-        first, second = (
-            fit_segmentation(spec, vectors, keys(800), 7, ArtifactStore(tmp_path / name)) for name in "ab"
-        )
+        first, second = (fit(spec, vectors, keys(800), ArtifactStore(tmp_path / name)) for name in "ab")
         assert first.run_id == second.run_id
         assert first.meta["candidates"] == second.meta["candidates"]
         for name, array in first.arrays.items():
@@ -145,11 +147,11 @@ def test_two_fits_from_scratch_are_identical(tmp_path):
 
 def test_unchanged_input_is_fitted_once_and_changed_input_again(store, monkeypatch):
     vectors, _ = planted(200)
-    first = fit_segmentation(TASTE, vectors, keys(200), 7, store)
+    first = fit(TASTE, vectors, keys(200), store)
     monkeypatch.setattr(kmeans, "KMeans", None)
-    assert fit_segmentation(TASTE, vectors, keys(200), 7, store).run_id == first.run_id
+    assert fit(TASTE, vectors, keys(200), store).run_id == first.run_id
     with pytest.raises(TypeError):
-        fit_segmentation(TASTE, vectors, keys(200), 8, store)
+        fit(TASTE, vectors, keys(200), store, seed=8)
 
 
 def test_many_users_are_scanned_on_a_sample_and_all_assigned(store, monkeypatch):
@@ -158,13 +160,13 @@ def test_many_users_are_scanned_on_a_sample_and_all_assigned(store, monkeypatch)
         monkeypatch.setattr(kmeans, "SCAN_USERS", 700)
         monkeypatch.setattr(kmeans, "FULL_FIT_USERS", full)
         spec = TASTE | {"name": f"full_{full}"}
-        labels = fit_segmentation(spec, vectors, keys(3_000), 7, store).arrays["labels"]
+        labels = fit(spec, vectors, keys(3_000), store).arrays["labels"]
         assert adjusted_rand_score(truth[truth >= 0], labels[truth >= 0]) >= 0.95
 
 
 def test_small_segments_disqualify(store):
     vectors, _ = planted(1_000)
-    artifact = fit_segmentation(TASTE | {"min_segment_share": 0.15}, vectors, keys(1_000), 7, store)
+    artifact = fit(TASTE | {"min_segment_share": 0.15}, vectors, keys(1_000), store)
     assert champion(artifact)["smallest_share"] >= 0.15
     out = [row for row in artifact.meta["candidates"] if row["reason"].startswith("Out: ")]
     assert out
@@ -176,12 +178,12 @@ def test_small_segments_disqualify(store):
 
 def row(number, silhouette, smallest=0.2, stability=0.9, calinski=100.0, davies=1.0, dunn=1.0):
     quality = Quality(number, silhouette, calinski, davies, dunn, 0.0, smallest)
-    return candidate_row(number, quality, stability, "")
+    return candidate_row(number, quality, stability=stability)
 
 
 def test_ties_go_to_fewer_segments():
     rows = [row(number, 0.5) for number in (3, 4, 5)]
-    assert elect(rows, [4, 5], 0)["clusters"] == 4
+    assert elect(rows, [4, 5], 0, DEFAULT_VOTE)["clusters"] == 4
     assert [entry["is_champion"] for entry in rows] == [False, True, False]
     assert [entry["votes"] for entry in rows] == [None, 5, 5]
     assert rows[0]["reason"].startswith("Not in the list")
@@ -191,18 +193,18 @@ def test_indices_that_only_drift_decide_nothing():
     sizes = [2, 3, 4, 6, 8, 12]
     # Silhouette and Davies-Bouldin get better with ln k whatever the data; Dunn has a peak at 4.
     rows = [row(k, 0.1 * np.log(k), davies=3 - np.log(k), dunn=1.0 + (k == 4)) for k in sizes]
-    assert elect(rows, sizes[1:-1], 0)["clusters"] == 4
+    assert elect(rows, sizes[1:-1], 0, DEFAULT_VOTE)["clusters"] == 4
 
 
 def test_unstable_candidates_lose_and_more_than_enough_stability_wins_nothing():
     rows = [row(k, 0.5, stability=value) for k, value in ((3, 0.91), (4, 0.99), (5, 0.3))]
-    assert elect(rows, [3, 4, 5], 0)["clusters"] == 3
+    assert elect(rows, [3, 4, 5], 0, DEFAULT_VOTE)["clusters"] == 3
     assert rows[2]["mean_rank"] > rows[1]["mean_rank"] == rows[0]["mean_rank"]
 
 
 def test_when_all_are_out_the_largest_smallest_segment_wins():
     rows = [row(k, 0.5, smallest=0.1 / k) for k in (3, 4, 5)]
-    chosen = elect(rows, [3, 4, 5], 0.2)
+    chosen = elect(rows, [3, 4, 5], 0.2, DEFAULT_VOTE)
     assert chosen["clusters"] == 3
     assert "Chosen all the same" in chosen["reason"]
 
@@ -210,7 +212,7 @@ def test_when_all_are_out_the_largest_smallest_segment_wins():
 def test_radius_takes_the_knee_if_it_finds_two_groups():
     def candidate(clusters, noise, apart):
         quality = Quality(clusters, None, None, None, None, noise, 0.1)
-        return candidate_row(clusters, quality, None, "") | {"apart_share": apart}
+        return candidate_row(clusters, quality) | {"apart_share": apart}
 
     two, four, one = candidate(2, 0.1, 0.2), candidate(4, 0.2, 0.6), candidate(1, 0.1, 0)
     assert elect_radius([two, four]) is two
@@ -228,7 +230,7 @@ def test_radius_takes_the_knee_if_it_finds_two_groups():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_dense_groups_and_outliers_are_told_apart(store, seed):
     vectors, truth = planted(2_000, seed=seed)
-    labels = fit_segmentation(DENSITY, vectors, keys(2_000), 7, store).arrays["labels"]
+    labels = fit(DENSITY, vectors, keys(2_000), store).arrays["labels"]
     found, outlier = labels < 0, truth < 0
     assert (found & outlier).sum() / found.sum() >= 0.8
     assert (found & outlier).sum() / outlier.sum() >= 0.8
@@ -240,7 +242,7 @@ def test_given_radius_equals_dbscan(store):
     vectors = (
         (vectors - vectors.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(vectors.T))).T
     ).round(6)
-    labels = fit_segmentation(DENSITY | {"eps": 0.2}, vectors, keys(500), 7, store).arrays["labels"]
+    labels = fit(DENSITY | {"eps": 0.2}, vectors, keys(500), store).arrays["labels"]
     # The projection whitens, which leaves already white data as they are but for a rotation.
     reference = DBSCAN(eps=0.2, min_samples=10).fit(vectors)
     core = reference.core_sample_indices_
@@ -251,7 +253,7 @@ def test_given_radius_equals_dbscan(store):
 
 def test_a_radius_without_groups_is_all_noise(store):
     vectors, _ = planted(300)
-    artifact = fit_segmentation(DENSITY | {"eps": 1e-9}, vectors, keys(300), 7, store)
+    artifact = fit(DENSITY | {"eps": 1e-9}, vectors, keys(300), store)
     assert (artifact.arrays["labels"] == -1).all()
     assert np.isnan(artifact.arrays["distance"]).all()
     assert artifact.arrays["centroids"].shape == (0, 16)
@@ -260,9 +262,7 @@ def test_a_radius_without_groups_is_all_noise(store):
 
 def test_users_outside_the_sample_join_the_nearest_dense_group(store):
     vectors, truth = planted(3_000)
-    labels = fit_segmentation(DENSITY | {"max_fit_users": 1_000}, vectors, keys(3_000), 7, store).arrays[
-        "labels"
-    ]
+    labels = fit(DENSITY | {"max_fit_users": 1_000}, vectors, keys(3_000), store).arrays["labels"]
     others = np.setdiff1d(np.arange(3_000), hash_sample(keys(3_000), 1_000))
     inside = others[truth[others] >= 0]
     assert adjusted_rand_score(truth[inside], labels[inside]) >= 0.9
@@ -273,7 +273,7 @@ def test_small_groups_dissolve_into_noise(store):
     vectors, _ = make_blobs([400, 400, 30], 2, centers=[[0, 0], [30, 0], [0, 30]], random_state=2)
     for share, groups in ((0, 3), (0.1, 2)):
         spec = DENSITY | {"eps": 0.3, "min_segment_share": share, "name": f"share_{groups}"}
-        assert champion(fit_segmentation(spec, vectors, keys(830), 7, store))["clusters"] == groups
+        assert champion(fit(spec, vectors, keys(830), store))["clusters"] == groups
 
 
 def test_knee_is_where_the_curve_bends():
@@ -319,12 +319,12 @@ def test_degenerate_users_get_typed_rows(spec, vectors, store):
 
 def test_more_segments_than_users_are_not_tried(store):
     vectors = np.random.default_rng(0).normal(size=(6, 3))
-    artifact = fit_segmentation(TASTE | {"candidates": [4, 50, 100]}, vectors, keys(6), 7, store)
+    artifact = fit(TASTE | {"candidates": [4, 50, 100]}, vectors, keys(6), store)
     assert champion(artifact)["clusters"] == 4
     assert [row["reason"] for row in artifact.meta["candidates"]][-2:] == [
         "Not tried: only 6 users differ."
     ] * 2
-    fewer = fit_segmentation(TASTE | {"candidates": [50]}, vectors, keys(6), 7, store)
+    fewer = fit(TASTE | {"candidates": [50]}, vectors, keys(6), store)
     assert champion(fewer)["clusters"] == 5
 
 
@@ -338,15 +338,15 @@ def test_vectors_that_are_not_finite_are_refused(value, store):
     vectors = np.ones((5, 3))
     vectors[3, 1] = value
     with pytest.raises(ValueError, match=r"Segmentation taste: 1 of 5 user vectors .* user000003"):
-        fit_segmentation(TASTE, vectors, keys(5), 7, store)
+        fit(TASTE, vectors, keys(5), store)
 
 
 def test_keys_must_ascend_and_be_unique(store):
     for wrong in (["b", "a"], ["a", "a"]):
         with pytest.raises(ValueError, match="sorted by key"):
-            fit_segmentation(TASTE, np.eye(2), wrong, 7, store)
+            fit(TASTE, np.eye(2), wrong, store)
     with pytest.raises(ValueError, match="3 users need a matrix"):
-        fit_segmentation(TASTE, np.eye(2), keys(3), 7, store)
+        fit(TASTE, np.eye(2), keys(3), store)
 
 
 def test_vectors_of_different_lengths_are_refused():
