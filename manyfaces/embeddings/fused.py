@@ -169,7 +169,7 @@ def segmentation_vector_table(
     """Return the vectors that each segmentation divides.
 
     Args:
-        specs: Declarations with either `encoder`, or `blocks` (weight by block) and `dims`.
+        specs: Declarations with either `encoder`, or `blocks` (weight by block) and `dims`, or neither.
         evidence: Where vectors and blocks come from.
         populations: segmentation, user_key: who belongs to each segmentation.
         store_dir: Root of the artefact store.
@@ -191,6 +191,9 @@ def segmentation_vector_table(
                 f"space_{name}", evidence, members["row"].to_numpy(), spec["blocks"], dims, store, plan
             )
             found = vector_table(members.select("user_key"), vectors, space, "").select("user_key", "vector")
+        elif spec.get("encoder") is None:
+            # Communities are found in relations: their users need no vector, only a row.
+            found, space = chosen.sort("user_key").with_columns(vector=pl.lit([], pl.List(pl.Float32))), ""
         else:
             table, space = evidence.table(spec["encoder"]), evidence.space(spec["encoder"])
             found = (

@@ -14,28 +14,17 @@ import numpy as np
 import polars as pl
 from scipy.spatial.distance import cdist
 
-from manyfaces.frames import vector_matrix
 from manyfaces.progress import say, stage
 from manyfaces.segments.algorithms import ALGORITHMS
 from manyfaces.segments.inputs import Clustering, FitInputs, label_series
 from manyfaces.segments.settings import INDICES
-from manyfaces.segments.specs import python_specs, validate_spec
+from manyfaces.segments.specs import validate_spec
 from manyfaces.segments.users import ASSIGN_BLOCK, check_users
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 # Share of a segment's users that lie within its radius.
 RADIUS_QUANTILE = 0.99
 
-CLUSTER_SCHEMA = {
-    "segmentation": pl.String,
-    "user_key": pl.String,
-    "cluster": pl.Int32,
-    "distance": pl.Float64,
-    "second_distance": pl.Float64,
-    "margin": pl.Float64,
-    "run_id": pl.String,
-    "model_version": pl.String,
-}
 CANDIDATE_SCHEMA = {
     "segmentation": pl.String,
     "candidate": pl.String,
@@ -61,9 +50,15 @@ CANDIDATE_SCHEMA = {
 CENTROID_SCHEMA = {
     "segmentation": pl.String,
     "cluster": pl.Int32,
+    "segment_number": pl.Int32,
+    "algorithm": pl.String,
+    "is_centroid": pl.Boolean,
     "users": pl.Int64,
     "centroid": pl.List(pl.Float32),
     "radius": pl.Float64,
+    "name": pl.String,
+    "parent_segmentation": pl.String,
+    "parent_number": pl.Int32,
     "run_id": pl.String,
 }
 
@@ -123,60 +118,6 @@ def fit_segmentation(spec: Mapping[str, Any], inputs: FitInputs, store: Artifact
     return store.fit(f"segments_{name}", key, compute)
 
 
-def fit_segmentations(
-    specs: Sequence[Mapping[str, Any]],
-    sources: Mapping[str, pl.DataFrame],
-    seed: int,
-    store: ArtifactStore,
-    populations: Mapping[str, pl.Series] | None = None,
-) -> pl.DataFrame:
-    """Fit every segmentation of the list that is not made in SQL.
-
-    Args:
-        specs: Declarations, see `validate_spec`.
-        sources: By name of an encoder: frames user_key, vector (lists of equal length), in any order.
-        seed: Seed of every random start and sample.
-        store: Where results are kept.
-        populations: Keys of the users of a segmentation, by its name; all users where it has none.
-
-    Returns:
-        One row per segmentation and user with the columns of CLUSTER_SCHEMA; noise has cluster -1 and no
-        distances.
-
-    Raises:
-        ValueError: If a declaration is wrong or two have the same name.
-    """
-    frames = [pl.DataFrame(schema=CLUSTER_SCHEMA)]
-    for spec in python_specs(specs):
-        users = sources[spec["encoder"]]
-        if populations and spec["name"] in populations:
-            members = populations[spec["name"]].alias("user_key").to_frame()
-            users = users.join(members, on="user_key", how="semi")
-        users = users.sort("user_key")
-        inputs = FitInputs(vector_matrix(users), users["user_key"], seed)
-        artifact = fit_segmentation(spec, inputs, store)
-        frames.append(
-            pl.DataFrame(
-                {
-                    "user_key": users["user_key"],
-                    "cluster": artifact.arrays["labels"],
-                    **{
-                        column: artifact.arrays[column]
-                        for column in ("distance", "second_distance", "margin")
-                    },
-                }
-            )
-            .with_columns(
-                pl.col("distance", "second_distance", "margin").fill_nan(None),
-                segmentation=pl.lit(spec["name"]),
-                run_id=pl.lit(artifact.run_id),
-                model_version=pl.lit(artifact.meta["model_version"]),
-            )
-            .select(pl.col(column).cast(kind) for column, kind in CLUSTER_SCHEMA.items())
-        )
-    return pl.concat(frames)
-
-
 def candidate_frame(run_ids: Sequence[str], store: ArtifactStore) -> pl.DataFrame:
     """Return every candidate of the given runs with its indices, the vote and the reason."""
     rows = []
@@ -194,26 +135,81 @@ def candidate_frame(run_ids: Sequence[str], store: ArtifactStore) -> pl.DataFram
     return pl.DataFrame(rows, schema=CANDIDATE_SCHEMA)
 
 
-def centroid_frame(run_ids: Sequence[str], store: ArtifactStore) -> pl.DataFrame:
-    """Return the centres of the given runs: what new users can be assigned to without Python."""
-    frames = [pl.DataFrame(schema=CENTROID_SCHEMA)]
-    for run_id in run_ids:
+def level_name(name: str, segments: int) -> str:
+    """Return the name under which a coarser level of a hierarchy is a segmentation of its own."""
+    return f"{name}_{segments}"
+
+
+def coarser_levels(artifact: Artifact) -> dict[int, np.ndarray]:
+    """Return the (k,) ancestors of the segments of a fit by number of segments of each coarser level."""
+    prefix = "coarser_"
+    levels = {int(name.removeprefix(prefix)): name for name in artifact.arrays if name.startswith(prefix)}
+    return {segments: artifact.arrays[levels[segments]] for segments in sorted(levels)}
+
+
+def level_centres(artifact: Artifact, ancestors: np.ndarray) -> np.ndarray:
+    """Return the centres of a coarser level: the means of the centres below, weighted by their users."""
+    weights = np.zeros((int(ancestors.max(initial=-1)) + 1, len(ancestors)))
+    weights[ancestors, np.arange(len(ancestors))] = artifact.arrays["users"]
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1)
+    return (weights @ artifact.arrays["centroids"]).astype(np.float32).round(6)
+
+
+def centroid_frame(numbered: pl.DataFrame, store: ArtifactStore) -> pl.DataFrame:
+    """Return the centres of segments: what new users can be assigned to without Python.
+
+    Args:
+        numbered: segmentation, cluster, segment_number, run_id: the segments that users are in.
+        store: Where the runs lie.
+
+    Returns:
+        A row per segment with the columns of CENTROID_SCHEMA. The levels of a hierarchy are segmentations;
+        the parent of a segment is one on the next coarser level. Only where `is_centroid` is a user's segment
+        the one with the nearest centre.
+    """
+    rows = []
+    for run_id in sorted(numbered["run_id"].unique()):
         artifact = store.load(run_id)
-        arrays = artifact.arrays
-        frames.append(
-            pl.DataFrame(
-                {
-                    "segmentation": [artifact.meta["segmentation"]] * len(arrays["users"]),
-                    "cluster": range(len(arrays["users"])),
-                    "users": arrays["users"],
-                    "centroid": arrays["centroids"].tolist(),
-                    "radius": arrays["radius"],
-                    "run_id": [run_id] * len(arrays["users"]),
-                },
-                schema=CENTROID_SCHEMA,
-            )
-        )
-    return pl.concat(frames)
+        name, levels = artifact.meta["segmentation"], coarser_levels(artifact)
+        finest = len(artifact.arrays["centroids"])
+        # From fine to coarse: each level with the number of its segments, and the parents on the next one.
+        ladder = [
+            (name, np.arange(finest)),
+            *((level_name(name, k), levels[k]) for k in sorted(levels)[::-1]),
+        ]
+        for step, (segmentation, members) in enumerate(ladder):
+            coarser = ladder[step + 1] if step + 1 < len(ladder) else None
+            centres = level_centres(artifact, members) if step else artifact.arrays["centroids"]
+            for cluster, number in (
+                numbered.filter(segmentation=segmentation).select("cluster", "segment_number").iter_rows()
+            ):
+                parent = int(coarser[1][members == cluster][0]) if coarser else None
+                rows.append(
+                    {
+                        "segmentation": segmentation,
+                        "cluster": cluster,
+                        "segment_number": number,
+                        "algorithm": artifact.meta["algorithm"],
+                        "is_centroid": ALGORITHMS[artifact.meta["algorithm"]].is_centroid and not step,
+                        "users": int(artifact.arrays["users"][members == cluster].sum()),
+                        "centroid": centres[cluster].tolist(),
+                        "radius": None if step else float(artifact.arrays["radius"][cluster]),
+                        "name": artifact.meta["names"][cluster]
+                        if artifact.meta["names"] and not step
+                        else None,
+                        "parent_segmentation": coarser[0] if coarser else None,
+                        "parent_cluster": parent,
+                        "run_id": run_id,
+                    }
+                )
+    schema = {column: kind for column, kind in CENTROID_SCHEMA.items() if column != "parent_number"}
+    frame = pl.DataFrame(rows, schema=schema | {"parent_cluster": pl.Int32})
+    parents = frame.select(
+        parent_segmentation="segmentation", parent_cluster="cluster", parent_number="segment_number"
+    )
+    return frame.join(
+        parents, on=["parent_segmentation", "parent_cluster"], how="left", maintain_order="left"
+    ).select(CENTROID_SCHEMA)
 
 
 def _data_fingerprint(inputs: FitInputs, needs: str | None) -> str:

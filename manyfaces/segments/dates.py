@@ -8,9 +8,9 @@ import polars as pl
 from scipy import sparse
 
 from manyfaces.frames import vector_matrix
+from manyfaces.segments.clustering import level_name
 from manyfaces.segments.inputs import FitInputs
 from manyfaces.segments.lasting import DATED_SCHEMA, NO_ROWS, Policy, Profile, divide_again
-from manyfaces.segments.specs import validate_spec
 from manyfaces.store import ArtifactStore
 
 
@@ -56,7 +56,8 @@ def dated_clusters(
     for spec in specs:
         name = spec["name"]
         own = vectors.filter(segmentation=name).sort("user_key")
-        last = before.filter(segmentation=name)
+        levels = [name, *(level_name(name, segments) for segments in spec.get("levels") or ())]
+        last = before.filter(pl.col("segmentation").is_in(levels))
         inputs = FitInputs(
             vectors=vector_matrix(own),
             keys=own["user_key"],
@@ -70,7 +71,7 @@ def dated_clusters(
         frames += [
             last,
             divide_again(
-                validate_spec(spec),
+                spec,
                 inputs,
                 space,
                 as_of,

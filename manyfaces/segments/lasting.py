@@ -20,7 +20,14 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from manyfaces.segments.clustering import ALGORITHMS, fit_segmentation, measure_distances
+from manyfaces.segments.algorithms import ALGORITHMS
+from manyfaces.segments.clustering import (
+    coarser_levels,
+    fit_segmentation,
+    level_centres,
+    level_name,
+    measure_distances,
+)
 from manyfaces.segments.identity import number_segments
 from manyfaces.segments.inputs import FitInputs
 from manyfaces.segments.users import nearest_centre
@@ -108,49 +115,72 @@ def divide_again(
         inputs: Users of this wall.
         space: What tells the axes of the vectors from those of another space.
         as_of: The wall.
-        previous: Rows with the columns of DATED_SCHEMA of this segmentation at the last wall before this one,
-            or none.
+        previous: Rows with the columns of DATED_SCHEMA at the last wall before this one, of this segmentation
+            and of the coarser levels of its hierarchy; or none.
         profile: For matching where the walls share few users.
         policy: When to fit again.
         store: Where models lie.
 
     Returns:
-        A row per user with the columns of DATED_SCHEMA.
+        A row per user with the columns of DATED_SCHEMA, and as many for each coarser level of a hierarchy,
+        which is a segmentation of its own (see `level_name`).
     """
-    last = _last_fit(previous, store)
-    decision, reason = decide(spec, inputs, space, as_of, previous, last, policy)
+    own = previous.filter(segmentation=spec["name"])
+    last = _last_fit(own, store)
+    decision, reason = decide(spec, inputs, space, as_of, own, last, policy)
     if decision == "assign":
-        artifact, fitted_as_of = last, previous["fitted_as_of"][0]
+        artifact, fitted_as_of = last, own["fitted_as_of"][0]
         labels = nearest_centre(inputs.vectors, last.arrays["centroids"]).astype(np.int32)
         arrays = measure_distances(inputs.vectors, labels, last.arrays["centroids"])
     else:
         start = last.arrays["centroids"] if decision == "refit" else None
         artifact, fitted_as_of = fit_segmentation(spec, replace(inputs, start=start), store), as_of
         arrays, labels = artifact.arrays, artifact.arrays["labels"]
-    profiles = _profiles(spec["name"], artifact, labels, profile, store)
-    numbers, issued = _numbers(spec, inputs.keys, labels, artifact, previous, profiles, policy, store)
-    frame = pl.DataFrame(
-        {
-            "user_key": inputs.keys,
-            "cluster": labels,
-            "segment_number": np.append(numbers, 0)[labels],
-            **{name: arrays[name] for name in ("distance", "second_distance", "margin")},
-            "probability": arrays.get("probability", np.full(len(labels), np.nan)),
-        }
-    ).with_columns(
-        pl.col("distance", "second_distance", "margin", "probability").fill_nan(None),
-        segment_number=pl.when(pl.col("cluster") >= 0).then("segment_number"),
-        as_of=pl.lit(as_of),
-        segmentation=pl.lit(spec["name"]),
-        decision=pl.lit(decision),
-        decision_reason=pl.lit(reason),
-        fitted_as_of=pl.lit(fitted_as_of),
-        issued_numbers=pl.lit(issued),
-        space=pl.lit(space),
-        run_id=pl.lit(artifact.run_id),
-        model_version=pl.lit(artifact.meta["model_version"]),
-    )
-    return frame.select(pl.col(name).cast(kind) for name, kind in DATED_SCHEMA.items())
+    levels = [(spec["name"], labels, arrays, len(artifact.arrays["centroids"]))]
+    for segments, ancestors in coarser_levels(artifact).items():
+        above = np.append(ancestors, -1)[labels]
+        centres = level_centres(artifact, ancestors)
+        levels.append(
+            (
+                level_name(spec["name"], segments),
+                above,
+                measure_distances(inputs.vectors, above, centres),
+                len(centres),
+            )
+        )
+    frames = [NO_ROWS]
+    for name, level_labels, level_arrays, segments in levels:
+        before = previous.filter(segmentation=name)
+        profiles = _profiles(name, artifact.run_id, segments, level_labels, profile, store)
+        numbers, issued = _numbers(
+            name, inputs.keys, level_labels, segments, artifact.run_id, before, profiles, policy, store
+        )
+        frames.append(
+            pl.DataFrame(
+                {
+                    "user_key": inputs.keys,
+                    "cluster": level_labels,
+                    "segment_number": np.append(numbers, 0)[level_labels],
+                    **{column: level_arrays[column] for column in ("distance", "second_distance", "margin")},
+                    "probability": level_arrays.get("probability", np.full(len(labels), np.nan)),
+                }
+            )
+            .with_columns(
+                pl.col("distance", "second_distance", "margin", "probability").fill_nan(None),
+                segment_number=pl.when(pl.col("cluster") >= 0).then("segment_number"),
+                as_of=pl.lit(as_of),
+                segmentation=pl.lit(name),
+                decision=pl.lit(decision),
+                decision_reason=pl.lit(reason),
+                fitted_as_of=pl.lit(fitted_as_of),
+                issued_numbers=pl.lit(issued),
+                space=pl.lit(space),
+                run_id=pl.lit(artifact.run_id),
+                model_version=pl.lit(artifact.meta["model_version"]),
+            )
+            .select(pl.col(column).cast(kind) for column, kind in DATED_SCHEMA.items())
+        )
+    return pl.concat(frames)
 
 
 def decide(
@@ -208,21 +238,21 @@ def _last_fit(previous: pl.DataFrame, store: ArtifactStore) -> Artifact | None:
 
 
 def _numbers(
-    spec: Mapping[str, Any],
+    name: str,
     keys: pl.Series,
     labels: np.ndarray,
-    artifact: Artifact,
+    segments: int,
+    run_id: str,
     previous: pl.DataFrame,
     profiles: Mapping[str, np.ndarray],
     policy: Policy,
     store: ArtifactStore,
 ) -> tuple[np.ndarray, int]:
-    """Return the number of each segment of the artefact, and the highest that was ever given."""
-    segments = len(artifact.arrays["centroids"])
+    """Return the number of each segment, and the highest that was ever given."""
     issued = int(previous["issued_numbers"].max() or 0)
     named = previous.filter(pl.col("cluster") >= 0).select("cluster", "segment_number").unique()
     number_of = dict(named.iter_rows())
-    if not previous.is_empty() and previous["run_id"][0] == artifact.run_id:
+    if not previous.is_empty() and previous["run_id"][0] == run_id:
         numbers = np.array([number_of.get(cluster, 0) for cluster in range(segments)], dtype=np.int64)
         unnamed = numbers == 0  # nobody was in it at the last wall
         numbers[unnamed] = issued + 1 + np.arange(unnamed.sum())
@@ -235,7 +265,7 @@ def _numbers(
     profiles_before = None
     if not previous.is_empty():
         try:
-            stored = store.load(_profile_run(spec["name"], previous["run_id"][0])).arrays
+            stored = store.load(_profile_run(name, previous["run_id"][0])).arrays
         except KeyError:
             stored = {"names": profiles["names"][:0], "values": np.zeros((0, 0))}
         aligned = _align(stored["values"], stored["names"], profiles["names"])
@@ -255,13 +285,11 @@ def _numbers(
 
 
 def _profiles(
-    name: str, artifact: Artifact, labels: np.ndarray, profile: Profile, store: ArtifactStore
+    name: str, run_id: str, segments: int, labels: np.ndarray, profile: Profile, store: ArtifactStore
 ) -> dict[str, np.ndarray]:
     """Return the names and the (segments, f) means of the profiles, as they were at the fit."""
-    key = _profile_run(name, artifact.run_id).split("-", 1)[1]
 
     def compute() -> Artifact:
-        segments = len(artifact.arrays["centroids"])
         inside = np.flatnonzero(labels >= 0)
         members = sparse.csr_array(
             (np.ones(len(inside)), (labels[inside], inside)), shape=(segments, len(labels))
@@ -270,7 +298,8 @@ def _profiles(
         values = ((members @ profile.values).toarray() / sizes).round(6).astype(np.float32)
         return Artifact({"names": profile.names, "values": values}, {"segmentation": name})
 
-    return store.fit(f"profiles_{name}", key, compute).arrays
+    kind, key = _profile_run(name, run_id).rsplit("-", 1)
+    return store.fit(kind, key, compute).arrays
 
 
 def _profile_run(name: str, run_id: str) -> str:

@@ -5,5 +5,11 @@ from manyfaces.store import ArtifactStore
 
 
 def model(dbt, session):
-    runs = dbt.ref("user_clusters").select("run_id").distinct().order("run_id").pl()
-    return centroid_frame(runs["run_id"].to_list(), ArtifactStore(str(dbt.config.meta_get("store_dir"))))
+    segments = dbt.ref("user_clusters").filter("cluster >= 0")
+    return centroid_frame(
+        segments.select("segmentation, cluster, segment_number, run_id")
+        .distinct()
+        .order("segmentation, cluster")
+        .pl(),
+        ArtifactStore(str(dbt.config.meta_get("store_dir"))),
+    )
