@@ -32,3 +32,20 @@
                 on plan.as_of = newest.as_of
         )
 {%- endmacro %}
+
+{# Each wall of a segmentation with the one before it. `dates` has segmentation and as_of. #}
+{% macro consecutive_walls(dates) -%}
+    select
+        segmentation,
+        from_as_of,
+        as_of
+    from (
+        select
+            segmentation,
+            as_of,
+            lag(as_of) over (partition by segmentation order by as_of) as from_as_of
+        from {{ dates }}
+        group by segmentation, as_of
+    ) as walls
+    where from_as_of is not null
+{%- endmacro %}
