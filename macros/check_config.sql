@@ -55,6 +55,9 @@
         'default_segmentation': {'type': 'text'},
         'min_users_per_cell': {'type': 'integer', 'low': 1},
         'segment_top_n': {'type': 'integer', 'low': 1},
+        'history_dates': {'type': 'integer', 'low': 1},
+        'prediction_days': {'type': 'integer', 'low': 1},
+        'retrain_when': {'type': 'policy'},
         'top_n': {'type': 'integer', 'low': 1},
         'candidates_per_source': {'type': 'integer', 'low': 1},
         'collaborative_max_items': {'type': 'integer', 'low': 1},
@@ -132,6 +135,7 @@
         {%- do stop("all fusion_weights are 0, so there would be nothing to cluster; give at least one block a weight.") -%}
     {%- endif -%}
     {%- do check_segmentations() -%}
+    {%- do check_retrain_when() -%}
 {%- endmacro %}
 
 {% macro check_number(name, value, rule) -%}
@@ -171,6 +175,22 @@
         "select segmentations_problem(json_merge_patch('" ~ declaration ~ "', json_object('rules', " ~ rules ~ ")))"
     ).rows[0][0] -%}
     {%- if problem -%}{%- do stop(problem) -%}{%- endif -%}
+{%- endmacro %}
+
+{% macro check_retrain_when() -%}
+    {%- set policy = var('retrain_when') -%}
+    {%- set known = ['max_age_days', 'psi', 'new_user_share', 'new_item_share'] -%}
+    {%- if policy is mapping -%}
+        {%- for name, bound in policy.items() -%}
+            {%- if name not in known -%}
+                {%- do stop("retrain_when has no bound '" ~ name ~ "'; the bounds are " ~ known | join(', ') ~ ".") -%}
+            {%- elif bound is not none -%}
+                {%- do check_number('retrain_when.' ~ name, bound, {'type': 'number', 'low': 0}) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- elif policy not in ['always', 'never'] -%}
+        {%- do stop("var retrain_when must be always, never or bounds such as {max_age_days: 182, psi: 0.25}, not '" ~ policy ~ "'.") -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro check_input() -%}

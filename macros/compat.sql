@@ -124,4 +124,13 @@
 {%- endmacro %}
 {% macro spark__double_vector(vector) -%}
     cast({{ vector }} as array<double>)
+{# The nine deciles of a numeric expression as an array, interpolated. #}
+{% macro deciles(expression) -%}
+    {{ return(adapter.dispatch('deciles', 'manyfaces')(expression)) }}
+{%- endmacro %}
+{% macro default__deciles(expression) -%}
+    quantile_cont({{ expression }}, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+{%- endmacro %}
+{% macro spark__deciles(expression) -%}
+    percentile({{ expression }}, array(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9))
 {%- endmacro %}

@@ -18,6 +18,16 @@ wall as (
     select * from {{ ref('wall') }}
 ),
 
+first_dates as (
+    select
+        size_dates.segment_id,
+        min(size_dates.as_of) as first_as_of
+    from {{ ref('segment_size_dates') }} as size_dates
+    inner join wall
+        on size_dates.as_of <= wall.as_of
+    group by size_dates.segment_id
+),
+
 -- The member nearest to the centre stands for the segment.
 centres as (
     select
@@ -49,6 +59,7 @@ final as (
         cast(centres.centre_user_key as string) as centre_user_key,
         cast(round(centres.mean_distance, 4) as double) as mean_distance,
         cast(round(centres.mean_margin, 4) as double) as mean_margin,
+        cast(coalesce(first_dates.first_as_of, wall.as_of) as date) as born_on,
         cast(wall.as_of as timestamp) as as_of,
         cast(centres.run_id as string) as run_id,
         cast(centres.model_version as string) as model_version
@@ -59,6 +70,8 @@ final as (
         on sizes.segment_id = descriptions.segment_id
     inner join centres
         on sizes.segment_id = centres.segment_id
+    left join first_dates
+        on sizes.segment_id = first_dates.segment_id
     cross join wall
 )
 

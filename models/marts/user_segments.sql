@@ -6,6 +6,10 @@ labels as (
     select * from {{ ref('segment_labels') }}
 ),
 
+stays as (
+    select * from {{ ref('segment_stays') }}
+),
+
 wall as (
     select * from {{ ref('wall') }}
 ),
@@ -21,12 +25,18 @@ final as (
         cast(assignments.second_distance as double) as second_distance,
         cast(assignments.margin as double) as margin,
         cast(assignments.reason as string) as reason,
+        cast(stays.since as timestamp) as since,
+        cast(stays.previous_segment_id as string) as previous_segment_id,
         cast(wall.as_of as timestamp) as assigned_as_of,
         cast(assignments.run_id as string) as run_id,
         cast(assignments.model_version as string) as model_version
     from assignments
     inner join labels
         on assignments.segment_id = labels.segment_id
+    inner join stays
+        on
+            assignments.segmentation = stays.segmentation
+            and assignments.user_key = stays.user_key
     cross join wall
 )
 

@@ -62,6 +62,7 @@ final as (
         round(median, 4) as median,
         round(spread, 4) as spread,
         round(overall_mean, 4) as overall_mean,
+        round(coalesce(overall_spread, 0), 4) as overall_spread,
         round(coalesce((mean - overall_mean) / nullif(overall_spread, 0), 0), 4) as standardised_difference
     from long
 )

@@ -1,0 +1,30 @@
+with flows as (
+    select * from {{ ref('segment_flows') }}
+),
+
+wall as (
+    select * from {{ ref('wall') }}
+),
+
+final as (
+    select
+        cast(flows.segmentation as string) as segmentation,
+        cast(flows.from_as_of as timestamp) as from_as_of,
+        cast(flows.to_as_of as timestamp) as to_as_of,
+        cast(flows.from_segment_id as string) as from_segment_id,
+        cast(flows.to_segment_id as string) as to_segment_id,
+        cast(flows.users as bigint) as users,
+        cast(
+            round(
+                flows.users / sum(cast(flows.users as double)) over (
+                    partition by flows.segmentation, flows.to_as_of, flows.from_segment_id
+                ),
+                6
+            ) as double
+        ) as share_of_from
+    from flows
+    inner join wall
+        on flows.to_as_of <= wall.as_of
+)
+
+select * from final
