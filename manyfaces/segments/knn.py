@@ -134,7 +134,7 @@ def _elect_accuracy(rows: list[dict], codes: np.ndarray) -> dict:
     for row in rows:
         row["is_champion"] = row is champion
         row["reason"] = (
-            f"{'Chosen: f' if row is champion else 'F'}oretells {row['parameters']['accuracy']:.1%} of the labels "
-            f"of labelled users from the others'; naming the most frequent label always gives {most_frequent:.1%}."
+            f"{'Chosen: f' if row is champion else 'F'}oretells {row['parameters']['accuracy']:.1%} of the "
+            f"known labels from the other ones; always the most frequent label gives {most_frequent:.1%}."
         )
     return champion

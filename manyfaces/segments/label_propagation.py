@@ -61,8 +61,8 @@ def fit_label_propagation(spec: Mapping[str, Any], inputs: FitInputs) -> Cluster
         name="communities",
         parameters=parameters,
         predictive=predictive_value(inputs, rows, labels[rows]),
-        reason=f"The only candidate: {found} communities with modularity {parameters['modularity']:.2f} after "
-        f"{rounds} rounds, {kept} of them with at least {smallest / len(labels):.1%} of the users.",
+        reason=f"The only candidate: {found} communities after {rounds} rounds, with modularity "
+        f"{parameters['modularity']:.2f}; {kept} hold at least {smallest / len(labels):.1%} of the users.",
     )
     return group_clustering(inputs.vectors, labels, [row | {"is_champion": True}])
 
@@ -88,11 +88,11 @@ def propagate_labels(
     """
     labels = order.astype(np.int64)
     blocks = [_Block(relations, rows) for rows in independent_blocks(relations, order)]
-    for completed in range(1, max_rounds + 1):
+    rounds, changed = 0, 1
+    while changed and rounds < max_rounds:
         changed = sum(block.visit(labels) for block in blocks)
-        if not changed:
-            break
-    return labels, completed
+        rounds += 1
+    return labels, rounds
 
 
 def independent_blocks(relations: sparse.csr_array, order: np.ndarray) -> list[np.ndarray]:

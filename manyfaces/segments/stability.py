@@ -28,8 +28,11 @@ def half_sample_stability(
 
     Returns:
         Mean over the halves of the adjusted Rand index between `labels` and what the half says about
-        everybody, over users who are noise in neither; rounded to 6 digits, None without any refit.
+        everybody, over users who are noise in neither; rounded to 6 digits, None without any refit or if
+        all users are noise.
     """
+    if not (labels >= 0).any():
+        return None
     random = np.random.default_rng(seed)
     scores = []
     for _ in range(refits):
