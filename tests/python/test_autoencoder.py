@@ -7,13 +7,8 @@ from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from manyfaces.embeddings.autoencoder import (
-    VaeParameters,
-    VariationalAutoencoder,
-    encode,
-    fit_vae,
-    kl_divergence,
-)
+from manyfaces.embeddings.autoencoder import VaeParameters, encode, fit_vae
+from manyfaces.embeddings.networks import VariationalAutoencoder, kl_divergence
 from manyfaces.store import Artifact, ArtifactStore
 
 PARAMETERS = VaeParameters(
