@@ -54,6 +54,8 @@
         'encoders': {'type': 'mapping'},
         'segmentations': {'type': 'list'},
         'default_segmentation': {'type': 'text'},
+        'refit_when': {'type': 'mapping'},
+        'segment_match_min': {'type': 'number', 'low': 0, 'below': 1},
         'min_users_per_cell': {'type': 'integer', 'low': 1},
         'segment_top_n': {'type': 'integer', 'low': 1},
         'history_dates': {'type': 'integer', 'low': 1},
@@ -125,7 +127,7 @@
     {%- if var('rating_scale') | length != 2 or var('rating_scale')[0] >= var('rating_scale')[1] -%}
         {%- do stop("rating_scale must be the lowest and the highest rating, such as [1, 5], not '" ~ var('rating_scale') ~ "'.") -%}
     {%- endif -%}
-    {%- set blocks = ['behaviour', 'text', 'vae', 'factors', 'attributes'] -%}
+    {%- set blocks = ['categories', 'activity', 'text', 'vae', 'factors', 'attributes'] -%}
     {%- for block, weight in var('fusion_weights').items() -%}
         {%- if block not in blocks -%}
             {%- do stop("fusion_weights has no block '" ~ block ~ "'; the blocks are " ~ blocks | join(', ') ~ ".") -%}

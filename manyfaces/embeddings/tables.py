@@ -4,17 +4,20 @@ Rows are sorted by their key before anything is fitted, every fit goes through t
 table has the same columns whether it has rows or not.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from manyfaces.embeddings import factors, text
+from manyfaces.embeddings import text
+from manyfaces.embeddings.encoders import svd
+from manyfaces.embeddings.encoders.base import UserHistory
+from manyfaces.embeddings.encoders.table import fit_encoder
 from manyfaces.embeddings.pooling import pool_vectors
 from manyfaces.frames import sparse_matrix, vector_table, vectors_of
+from manyfaces.keeping import Plan
 from manyfaces.progress import stage
-from manyfaces.store import Artifact, ArtifactStore, fingerprint
+from manyfaces.store import Artifact, ArtifactStore
 
 
 def item_text_table(
@@ -66,42 +69,34 @@ def user_text_table(
 
 def user_vae_table(
     matrix_users: pl.DataFrame,
+    matrix_items: pl.DataFrame,
     user_item_matrix: pl.DataFrame,
-    max_items: int,
     store_dir: str,
+    plan: Plan,
     **parameters: Any,
 ) -> pl.DataFrame:
     """Return each user's latent mean under an autoencoder of the user-item matrix.
 
     Args:
         matrix_users: user_index, user_key.
+        matrix_items: item_index, item_id.
         user_item_matrix: user_index, item_index, affinity.
-        max_items: The most used items, that is the first columns, that the autoencoder reads.
         store_dir: Root of the artefact store.
-        parameters: Fields of autoencoder.VaeParameters.
+        plan: Whether an earlier autoencoder goes on serving.
+        parameters: Fields of encoders.variational.MultVaeParameters.
 
     Returns:
         user_key, vector, run_id, model_version.
     """
-    from manyfaces.embeddings import autoencoder  # loads torch, which takes seconds
+    from manyfaces.embeddings.encoders.variational import MULT_VAE  # loads torch, which takes seconds
 
-    users = matrix_users.sort("user_index")
-    pairs = user_item_matrix.filter(pl.col("item_index") < max_items)
-    items = int(pairs["item_index"].max() or 0) + 1 if len(pairs) else 0
-    matrix = sparse_matrix(pairs.select("user_index", "item_index", "affinity"), len(users), items)
-    settings = autoencoder.VaeParameters(**parameters)
-    data = fingerprint(matrix)
-
-    def compute() -> Artifact:
-        artifact = autoencoder.fit_vae(matrix, settings)
-        artifact.meta["data_fingerprint"] = data
-        return artifact
-
-    with stage("user_vae_embeddings", len(users)):
-        key = fingerprint(autoencoder.MODEL_VERSION, asdict(settings), data)
-        artifact = ArtifactStore(store_dir).fit("vae", key, compute)
-        vectors = autoencoder.encode(matrix, artifact)
-    return vector_table(users.select("user_key"), vectors, artifact.run_id, autoencoder.MODEL_VERSION)
+    history = interactions(matrix_users, matrix_items, user_item_matrix)
+    settings = MULT_VAE.Parameters(**parameters)
+    with stage("user_vae_embeddings", len(matrix_users)):
+        artifact = fit_encoder("vae", "mult_vae", settings, history, ArtifactStore(store_dir), plan)
+        vectors = MULT_VAE.encode(history, artifact)
+    keys = matrix_users.sort("user_index").select("user_key")
+    return vector_table(keys, vectors, artifact.run_id, MULT_VAE.version)
 
 
 def user_factor_table(
@@ -111,12 +106,15 @@ def user_factor_table(
     dims: int,
     seed: int,
     store_dir: str,
+    plan: Plan,
 ) -> pl.DataFrame:
     """Return the user factors: user_key, vector, run_id, model_version. Arguments as in item_factor_table."""
+    history = interactions(matrix_users, matrix_items, user_item_matrix)
     with stage("user_factors", len(matrix_users)):
-        artifact = _factors(len(matrix_users), len(matrix_items), user_item_matrix, dims, seed, store_dir)
+        artifact = _factors(history, dims, seed, store_dir, plan)
+        vectors = svd.encode(history, artifact)
     keys = matrix_users.sort("user_index").select("user_key")
-    return vector_table(keys, artifact.arrays["users"], artifact.run_id, factors.MODEL_VERSION)
+    return vector_table(keys, vectors, artifact.run_id, svd.version)
 
 
 def item_factor_table(
@@ -126,6 +124,7 @@ def item_factor_table(
     dims: int,
     seed: int,
     store_dir: str,
+    plan: Plan,
 ) -> pl.DataFrame:
     """Return the item factors, of the same decomposition as the user factors (one of the two computes it).
 
@@ -134,29 +133,36 @@ def item_factor_table(
         matrix_items: item_index, item_id.
         user_item_matrix: user_index, item_index, affinity.
         dims: Number of factors.
-        seed: Seed of the randomised decomposition.
+        seed: Seed of the random projection.
         store_dir: Root of the artefact store.
+        plan: Whether an earlier decomposition goes on serving; its items are then those of its fit.
 
     Returns:
         item_id, vector, run_id, model_version.
     """
+    history = interactions(matrix_users, matrix_items, user_item_matrix)
     with stage("item_factors", len(matrix_items)):
-        artifact = _factors(len(matrix_users), len(matrix_items), user_item_matrix, dims, seed, store_dir)
-    keys = matrix_items.sort("item_index").select("item_id")
-    return vector_table(keys, artifact.arrays["items"], artifact.run_id, factors.MODEL_VERSION)
+        artifact = _factors(history, dims, seed, store_dir, plan)
+    keys = pl.DataFrame({"item_id": artifact.arrays["item_ids"]}, schema={"item_id": pl.String})
+    return vector_table(keys, artifact.arrays["items"], artifact.run_id, svd.version)
 
 
-def _factors(
-    users: int, items: int, user_item_matrix: pl.DataFrame, dims: int, seed: int, store_dir: str
-) -> Artifact:
-    matrix = sparse_matrix(user_item_matrix.select("user_index", "item_index", "affinity"), users, items)
-    data = fingerprint(matrix)
-
-    def compute() -> Artifact:
-        artifact = factors.factorise(matrix, dims, seed)
-        artifact.meta["data_fingerprint"] = data
-        return artifact
-
-    return ArtifactStore(store_dir).fit(
-        "factors", fingerprint(factors.MODEL_VERSION, dims, seed, data), compute
+def interactions(
+    matrix_users: pl.DataFrame, matrix_items: pl.DataFrame, user_item_matrix: pl.DataFrame
+) -> UserHistory:
+    """Return the user-item matrix as what encoders read, without features and sequences."""
+    users, items = len(matrix_users), matrix_items.sort("item_index")
+    pairs = user_item_matrix.select("user_index", "item_index", "affinity")
+    return UserHistory(
+        item_ids=np.array(items["item_id"].to_list(), dtype=np.str_),
+        matrix=sparse_matrix(pairs, users, len(items)),
+        feature_names=np.array([], dtype=np.str_),
+        features=np.zeros((users, 0), np.float32),
+        sequence_items=np.zeros(0, np.int32),
+        sequence_offsets=np.zeros(users + 1, np.int64),
     )
+
+
+def _factors(history: UserHistory, dims: int, seed: int, store_dir: str, plan: Plan) -> Artifact:
+    parameters = svd.Parameters(dims=dims, seed=seed)
+    return fit_encoder("factors", "factors", parameters, history, ArtifactStore(store_dir), plan)

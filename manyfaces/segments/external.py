@@ -36,7 +36,9 @@ def agreement_with_labels(assignments: pl.DataFrame, labels: pl.DataFrame) -> pl
     """
     if labels.is_empty():
         return pl.DataFrame(schema=AGREEMENT_SCHEMA)
-    labelled = labels.group_by("user_key").agg(pl.col("label").n_unique().alias("labels"), pl.col("label").min())
+    labelled = labels.group_by("user_key").agg(
+        pl.col("label").n_unique().alias("labels"), pl.col("label").min()
+    )
     clear = labelled.filter(pl.col("labels") == 1).select("user_key", "label")
     rows = []
     for (segmentation,), members in sorted(assignments.group_by("segmentation"), key=lambda group: group[0]):

@@ -1,58 +1,32 @@
-with user_clusters as (
-    select * from {{ ref('user_clusters') }}
-),
-
-made_in_sql as (
-    {% for model, version in [
-        ('rfm_segments', 'rfm-1'), ('demographic_segments', 'demographic-1'), ('rule_segments', 'rules-1'),
-        ('interest_segments', 'top_interest-1'),
-    ] %}
-        select
-            segmentation,
-            user_key,
-            segment_code,
-            segment_name,
-            reason,
-            '{{ version }}' as model_version
-        from {{ ref(model) }}
-        {{ "union all" if not loop.last }}
-    {% endfor %}
-),
-
-clusters as (
-    select * from {{ ref('user_clusters') }}
-),
-
-rfm_segments as (
-    select * from {{ ref('rfm_segments') }}
-),
-
-demographic_segments as (
-    select * from {{ ref('demographic_segments') }}
-),
-
-users as (
-    select * from {{ ref('user_attributes') }}
+with user_cluster_centroids as (
+    select * from {{ ref('cluster_centroids') }}
 ),
 
 clusters as (
     select
-        segmentation,
-        user_key,
-        case when cluster >= 0 then lpad(cast(cluster + 1 as string), 2, '0') else 'unassigned' end as segment_code,
-        cast(null as string) as segment_name,
-        distance,
-        second_distance,
-        margin,
+        user_clusters.segmentation,
+        user_clusters.user_key,
+        coalesce(lpad(cast(user_clusters.segment_number as string), 2, '0'), 'unassigned') as segment_code,
+        cluster_centroids.name as segment_name,
+        user_clusters.distance,
+        user_clusters.second_distance,
+        user_clusters.margin,
         case
-            when cluster < 0 then 'In no dense group: too far from every other user'
-            when second_distance is null then 'The only segment'
+            when user_clusters.segment_number is null then 'Fits no segment of this segmentation'
+            when user_clusters.second_distance is null then 'The only segment'
+            when not cluster_centroids.is_centroid and user_clusters.probability is not null
+                then 'Probability ' || round(user_clusters.probability, 2)
             else
-                'Nearest centre at ' || round(distance, 2) || ', the second at ' || round(second_distance, 2)
+                'Nearest centre at ' || round(user_clusters.distance, 2)
+                || ', the second at ' || round(user_clusters.second_distance, 2)
         end as reason,
-        run_id,
-        model_version
+        user_clusters.run_id,
+        user_clusters.model_version
     from user_clusters
+    left join cluster_centroids
+        on
+            user_clusters.segmentation = cluster_centroids.segmentation
+            and user_clusters.segment_number = cluster_centroids.segment_number
 ),
 
 rules as (

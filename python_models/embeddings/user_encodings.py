@@ -2,7 +2,8 @@
 
 from manyfaces.embeddings.encoders.registry import wanted_encoders
 from manyfaces.embeddings.encoders.table import user_encoding_table
-from manyfaces.keeping import Plan
+from manyfaces.frames import previous_runs
+from manyfaces.keeping import plan_for
 
 
 def model(dbt, session):
@@ -13,7 +14,6 @@ def model(dbt, session):
         "user_features": dbt.ref("user_features"),
         "user_sequences": dbt.ref("user_sequences").select("user_key, item_ids"),
     }
-    wall = dbt.ref("wall").select("cast(as_of as varchar)").fetchone()
     declared = dbt.config.meta_get("encoders")
     return user_encoding_table(
         {name: table.pl for name, table in tables.items()},
@@ -21,5 +21,5 @@ def model(dbt, session):
         declared=declared,
         seed=int(dbt.config.meta_get("seed")),
         store_dir=str(dbt.config.meta_get("store_dir")),
-        plan=Plan(as_of=wall[0] if wall else ""),
+        plan=plan_for(dbt.ref("current_plan").pl(), previous_runs(session, dbt.this)),
     )

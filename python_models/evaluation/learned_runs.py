@@ -17,10 +17,14 @@ def model(dbt, session):
         "collaborative_candidates": dbt.ref("collaborative_candidates"),
         "content_candidates": dbt.ref("content_candidates"),
     }
+    runs = {
+        name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
+        for name, table in tables.items()
+    }
+    # Vectors of an encoder carry its run, or the version of a text encoder; only fused ones have a run of their own.
+    spaces = dbt.ref("segmentation_vectors").filter("starts_with(space, 'space_')").select("space").distinct()
+    runs["segmentation_vectors"] = [space for (space,) in spaces.fetchall()]
     return learned_runs_table(
-        {
-            name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
-            for name, table in tables.items()
-        },
+        runs,
         store_dir=str(dbt.config.meta_get("store_dir")),
     )

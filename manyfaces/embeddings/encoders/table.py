@@ -12,7 +12,7 @@ from manyfaces.embeddings.encoders.registry import ENCODERS, SEQUENCE_KINDS, res
 from manyfaces.frames import sparse_matrix, vector_table
 from manyfaces.keeping import Plan, keep_or_fit
 from manyfaces.progress import stage
-from manyfaces.store import ArtifactStore, fingerprint
+from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 SCHEMA = {
     "encoder": pl.String,
@@ -60,12 +60,12 @@ def user_encoding_table(
     if users.is_empty():
         return frames[0]
     history = read_history(tables, users, any(kind in SEQUENCE_KINDS for _, kind, _ in encoders))
-    data = fingerprint(history.item_ids, history.matrix, history.feature_names, history.features)
     store = ArtifactStore(store_dir)
     for name, kind, parameters in encoders:
         with stage(f"user_encodings {name}", len(users)):
-            vectors, run_id = _encode(name, kind, parameters, history, data, store, plan)
-        table = vector_table(users, vectors, run_id, ENCODERS[kind].version)
+            artifact = fit_encoder(f"encoder_{name}", kind, parameters, history, store, plan)
+            vectors = ENCODERS[kind].encode(history, artifact)
+        table = vector_table(users, vectors, artifact.run_id, ENCODERS[kind].version)
         frames.append(table.select(pl.lit(name).alias("encoder"), *table.columns).cast(SCHEMA))
     return pl.concat(frames)
 
@@ -100,22 +100,28 @@ def read_history(
     )
 
 
-def _encode(
-    name: str, kind: str, parameters: Any, history: UserHistory, data: str, store: ArtifactStore, plan: Plan
-) -> tuple[np.ndarray, str]:
-    """Return the vectors (n, d) of one encoder, kept or fitted, and its run id.
+def fit_encoder(
+    run_kind: str, kind: str, parameters: Any, history: UserHistory, store: ArtifactStore, plan: Plan
+) -> Artifact:
+    """Return an encoder, kept or fitted.
 
-    `data` is the fingerprint of the history without its sequences.
+    Args:
+        run_kind: First part of its run id.
+        kind: Kind of encoder, see registry.ENCODERS.
+        parameters: Instance of the kind's dataclass.
+        history: What it is fitted on if it is not kept.
+        store: Where it lies.
+        plan: Whether an earlier one may be kept.
     """
     encoder = ENCODERS[kind]
     # With other features a kept encoder could not read the history.
     declaration = fingerprint(encoder.version, asdict(parameters), history.feature_names)
+    data = [history.item_ids, history.matrix, history.feature_names, history.features]
     if kind in SEQUENCE_KINDS:
-        data = fingerprint(data, history.sequence_items, history.sequence_offsets)
-    artifact = keep_or_fit(
-        store, f"encoder_{name}", declaration, data, lambda: encoder.fit(history, parameters), plan
+        data += [history.sequence_items, history.sequence_offsets]
+    return keep_or_fit(
+        store, run_kind, declaration, fingerprint(data), lambda: encoder.fit(history, parameters), plan
     )
-    return encoder.encode(history, artifact), artifact.run_id
 
 
 def _sequences(
