@@ -3,6 +3,8 @@
 The one module that knows how frames of the engine look; everything else takes arrays.
 """
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from scipy import sparse
@@ -63,3 +65,22 @@ def vector_matrix(frame: pl.DataFrame) -> np.ndarray:
         raise ValueError(f"User vectors must all be there and of one length, but lengths are {lengths}.")
     values = frame["vector"].explode() if lengths != [0] else pl.Series([], dtype=pl.Float32)
     return values.cast(pl.Float32).fill_null(np.nan).to_numpy().reshape(len(frame), lengths[0])
+
+
+def previous_rows(session: Any, relation: Any) -> pl.DataFrame | None:
+    """Return the rows of a table as the last build left them, None if there is no such table yet.
+
+    A Python model passes its own relation, dbt.this: while the model runs, the old table is still in place.
+
+    Args:
+        session: The connection that a Python model gets.
+        relation: Something with database, schema and identifier, whose text is the quoted name of the table.
+    """
+    found = session.execute(
+        """
+        select 1 from information_schema.tables
+        where table_catalog = ? and table_schema = ? and table_name = ?
+        """,
+        [relation.database, relation.schema, relation.identifier],
+    ).fetchall()
+    return session.sql(f"select * from {relation}").pl() if found else None
