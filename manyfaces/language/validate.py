@@ -137,10 +137,10 @@ def _plainness_fault(
         return "holds no letter"
     if _ADDRESS.search(text):
         return "holds a web address"
-    if _PHONE.search(text):
-        return "holds a telephone number"
     if _KEY.search(text) or any(segment_id.lower() in text.lower() for segment_id in rules.segment_ids):
         return "holds an id"
+    if _PHONE.search(text):
+        return "holds a telephone number"
     word = _banned_word(text, banned)
     return f"holds the word {word!r}, which seed banned_name_words bans" if word else None
 
