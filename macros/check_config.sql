@@ -160,7 +160,7 @@
     {%- endif -%}
     {#- A key that stands here by mistake must not be repeated in the message. -#}
     {%- if not modules.re.match('[A-Z_][A-Z0-9_]*$', var('llm_key_variable')) -%}
-        {%- do stop("llm_key_variable must be the name of an environment variable, in capital letters, such as MANYFACES_LLM_KEY, never the key itself.") -%}
+        {%- do stop("llm_key_variable must be the name of an environment variable in capital letters, such as MANYFACES_LLM_KEY, never the key itself.") -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -22,6 +22,7 @@ _JOINERS = frozenset("\u200c\u200d")
 _ADDRESS = re.compile(r"\bhttps?\b|\bwww\.|\b[\w-]+\.[a-z]{2,}\b", re.IGNORECASE)
 _PHONE = re.compile(r"\d(?:[\s().+/-]{0,2}\d){6,}")
 _KEY = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", re.IGNORECASE)
+_CJK = re.compile("[\u3040-\u9fff]")
 _NUMBER = re.compile(r"\d+")
 _NEXT_SENTENCE = re.compile(r"[.!?\u2026]\s+\S|[\u3002\uff01]\s*\S")
 
@@ -167,11 +168,11 @@ def _is_plain(character: str) -> bool:
 
 
 def _banned_word(text: str, banned: Iterable[str]) -> str | None:
-    """Return the first banned word or phrase, in any number and case; of scripts without blanks, any part."""
+    """Return the first banned word or phrase, in any number and case; of Chinese and Japanese, any part."""
     spoken = _spelling(text)
     for word in sorted(banned):
         wanted = _spelling(word)
-        if wanted and (f" {wanted} " in f" {spoken} " or (not wanted.isascii() and wanted in spoken)):
+        if wanted and (f" {wanted} " in f" {spoken} " or (_CJK.search(wanted) and wanted in spoken)):
             return word
     return None
 

@@ -122,7 +122,7 @@ final as (
         cast(lift as double) as lift,
         cast(standardised_difference as double) as standardised_difference
     from ranked
-    where position <= 8
+    where position <= case when kind = 'feature' then 5 else 8 end
 )
 
 select * from final

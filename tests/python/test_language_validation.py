@@ -132,6 +132,13 @@ def test_texts_are_composed_and_stripped():
     assert clean(7) == 7
 
 
+def test_words_are_banned_as_wholes_but_of_chinese_as_parts():
+    found = rules("宗教书籍", "Sicklepod Tea")
+    banned = Rules(found.evidence, found.vocabulary, frozenset({"宗教", "sick"}), frozenset())
+    assert "'宗教'" in name_fault("爱宗教书籍的人", [], banned)
+    assert name_fault("Sicklepod Tea", [], banned) is None
+
+
 def test_an_unknown_kind_of_banned_word_is_named():
     with pytest.raises(ValueError, match="'funny'"):
         banned_words(pl.DataFrame({"word": ["x"], "kind": ["funny"]}))

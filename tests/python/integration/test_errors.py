@@ -235,7 +235,8 @@ def test_an_input_that_is_not_there(workspace, capsys):
         ),
         (
             {"llm_base_url": "https://ann:secret@models.example.com/v1"},
-            "llm_base_url must be an address such as http://127.0.0.1:8080/v1, without user name or password.",
+            "llm_base_url must be an address such as http://127.0.0.1:8080/v1, without user name or "
+            "password.",
         ),
         (
             {"llm_key_variable": "gsk_0123456789abcdef"},
@@ -251,9 +252,8 @@ def test_a_language_model_that_cannot_be_asked(workspace, capsys, changes, expec
     assert sentence(workspace, capsys, **changes) == expected
 
 
-@pytest.mark.parametrize("url", ["http://[::1]:8080/v1", "http://localhost/v1", "https://models.example.com"])
-def test_a_language_model_that_can_be_asked(workspace, capsys, url):
+def test_a_language_model_on_this_machine_by_another_name(workspace, capsys):
     write(workspace, "events.csv", GOOD_EVENTS)
-    given = workspace.vars(llm_base_url=url)
+    given = workspace.vars(llm_base_url="http://[::1]:8080/v1")
     code = main(["build", "--select", "event_types", *workspace.options(), "--vars", given])
     assert code == 0, capsys.readouterr()
