@@ -61,6 +61,14 @@
         'history_dates': {'type': 'integer', 'low': 1},
         'prediction_days': {'type': 'integer', 'low': 1},
         'retrain_when': {'type': 'policy'},
+        'llm_enabled': {'type': 'boolean'},
+        'llm_base_url': {'type': 'text'},
+        'llm_model': {'type': 'text'},
+        'llm_key_variable': {'type': 'text'},
+        'llm_timeout_seconds': {'type': 'number', 'above': 0},
+        'llm_max_retries': {'type': 'integer', 'low': 0},
+        'llm_language': {'type': 'text'},
+        'llm_rename': {'type': 'boolean'},
         'top_n': {'type': 'integer', 'low': 1},
         'candidates_per_source': {'type': 'integer', 'low': 1},
         'collaborative_max_items': {'type': 'integer', 'low': 1},
@@ -99,6 +107,8 @@
             {%- if not rule.optional -%}{%- do stop("var " ~ name ~ " has no value; give it one or remove your override.") -%}{%- endif -%}
         {%- elif rule.type == 'text' and (value is not string or value == '') -%}
             {%- do stop("var " ~ name ~ " must be a text, not '" ~ value ~ "'.") -%}
+        {%- elif rule.type == 'boolean' and value is not boolean -%}
+            {%- do stop("var " ~ name ~ " must be true or false, not '" ~ value ~ "'.") -%}
         {%- elif rule.type == 'timestamp' -%}
             {%- set text = value | string | replace("'", "''") -%}
             {%- if run_query("select try_cast('" ~ text ~ "' as timestamp) is null").rows[0][0] -%}
@@ -139,6 +149,20 @@
     {%- endif -%}
     {%- do check_segmentations() -%}
     {%- do check_retrain_when() -%}
+    {%- do check_language_model() -%}
+{%- endmacro %}
+
+{% macro check_language_model() -%}
+    {%- set url = var('llm_base_url') -%}
+    {%- if not modules.re.match('https?://[^/?#@]+(/[^?#@]*)?$', url) -%}
+        {%- do stop("llm_base_url must be an address such as http://127.0.0.1:8080/v1, without user name or password.") -%}
+    {%- elif not modules.re.match('https://|http://(localhost|127[.]0[.]0[.]1|\\[::1\\])(:|/|$)', url) -%}
+        {%- do stop("llm_base_url is '" ~ url ~ "', which would send texts unencrypted; use https, or a server on this machine.") -%}
+    {%- endif -%}
+    {#- A key that stands here by mistake must not be repeated in the message. -#}
+    {%- if not modules.re.match('[A-Z_][A-Z0-9_]*$', var('llm_key_variable')) -%}
+        {%- do stop("llm_key_variable must be the name of an environment variable in capital letters, such as MANYFACES_LLM_KEY, never the key itself.") -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro check_number(name, value, rule) -%}

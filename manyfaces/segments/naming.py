@@ -207,7 +207,7 @@ def title_terms(title: str, vocabulary: Vocabulary) -> set[tuple[str, ...]]:
             for size in (1, 2, 3)
             for at in range(len(words) - size + 1)
             if vocabulary.stands_alone(words[at + size - 1 : at + size])
-            and len(set(map(_stem, words[at : at + size]))) == size
+            and len(set(map(stem, words[at : at + size]))) == size
         }
     return terms
 
@@ -426,7 +426,7 @@ def _give_out(
                 key=lambda offer: (offer[0], offer[1], offer[2].words),
             )
             for _, segment, concept in offers:
-                stems = frozenset(map(_stem, concept.words))
+                stems = frozenset(map(stem, concept.words))
                 shown = _next_to(chosen[segment], concept, vocabulary)
                 if len(chosen[segment]) == length and stems not in used and shown:
                     chosen[segment].append((shown, concept))
@@ -439,13 +439,13 @@ def _next_to(chosen: list[tuple[str, Concept]], concept: Concept, vocabulary: Vo
 
     Shared words at the beginning are left out: Cat Food & Litter.
     """
-    before = {_stem(word) for _, earlier in chosen for word in earlier.words}
+    before = {stem(word) for _, earlier in chosen for word in earlier.words}
     words = list(concept.words)
-    while words and _stem(words[0]) in before:
+    while words and stem(words[0]) in before:
         words.pop(0)
-    characters = {character for stem in before if _IS_CJK.match(stem) for character in stem}
+    characters = {character for known in before if _IS_CJK.match(known) for character in known}
     if (
-        any(_stem(word) in before for word in words)
+        any(stem(word) in before for word in words)
         or not vocabulary.stands_alone(words)
         or characters & set("".join(words))
         # A piece of the same titles: Hot Water next to Bottle.
@@ -488,10 +488,10 @@ def _head(words: list[str], vocabulary: Vocabulary) -> list[str]:
 
 def _without_repeats(words: list[str]) -> list[str]:
     """Keep the first of words that differ only by number."""
-    return list({_stem(word): word for word in reversed(words)}.values())[::-1]
+    return list({stem(word): word for word in reversed(words)}.values())[::-1]
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     """Singular of an English word, roughly: enough to see that two words are the same."""
     word = word.lower()
     if len(word) > 4 and word.endswith("ies"):

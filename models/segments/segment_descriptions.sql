@@ -15,6 +15,10 @@ name_words as (
     where kind = 'label' and word is not null
 ),
 
+texts as (
+    select * from {{ ref('segment_texts') }}
+),
+
 spelled as (
     select
         *,
@@ -73,6 +77,7 @@ final as (
         features.distinguishing_features,
         case
             when sizes.is_unassigned then 'Users that fit no segment; they get no segment list.'
+            when texts.description is not null then texts.description
             else
                 coalesce(
                     'Takes more than its share of ' || categories.distinguishing_categories,
@@ -86,6 +91,8 @@ final as (
         on sizes.segment_id = categories.segment_id
     left join features
         on sizes.segment_id = features.segment_id
+    left join texts
+        on sizes.segment_id = texts.segment_id
 )
 
 select * from final

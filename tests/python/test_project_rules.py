@@ -166,9 +166,12 @@ def test_the_readme_lists_every_setting_with_its_default():
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", (PROJECT / "README.md").read_text(), flags=re.MULTILINE)
     listed = {name: default for name, default in rows if name in settings}
     assert set(listed) == set(settings)
+    shown = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in settings.items()
+        if isinstance(value, int | float | str)
+    }
     wrong = {
-        name: default
-        for name, default in listed.items()
-        if isinstance(settings[name], int | float | str) and default != f"`{settings[name]}`"
+        name: default for name, default in listed.items() if name in shown and default != f"`{shown[name]}`"
     }
     assert wrong == {}

@@ -250,3 +250,43 @@ def test_an_input_that_is_not_there(workspace, capsys):
         "there is no input 'my_shop': set var input to complete_journey, to files, or to the name of your "
         "own folder in models/inputs with one model for each table of the contract"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"llm_enabled": "yes"}, "var llm_enabled must be true or false, not 'yes'."),
+        (
+            {"llm_base_url": "http://models.example.com/v1"},
+            "llm_base_url is 'http://models.example.com/v1', which would send texts unencrypted; use https, "
+            "or a server on this machine.",
+        ),
+        (
+            {"llm_base_url": "http://localhost.example.com/v1"},
+            "llm_base_url is 'http://localhost.example.com/v1', which would send texts unencrypted; "
+            "use https, or a server on this machine.",
+        ),
+        (
+            {"llm_base_url": "https://ann:secret@models.example.com/v1"},
+            "llm_base_url must be an address such as http://127.0.0.1:8080/v1, without user name or "
+            "password.",
+        ),
+        (
+            {"llm_key_variable": "gsk_0123456789abcdef"},
+            "llm_key_variable must be the name of an environment variable in capital letters, such as "
+            "MANYFACES_LLM_KEY, never the key itself.",
+        ),
+        ({"llm_timeout_seconds": 0}, "var llm_timeout_seconds is 0 but must be above 0."),
+    ],
+    ids=["no-boolean", "unencrypted", "almost-local", "password", "key", "timeout"],
+)
+def test_a_language_model_that_cannot_be_asked(workspace, capsys, changes, expected):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    assert sentence(workspace, capsys, **changes) == expected
+
+
+def test_a_language_model_on_this_machine_by_another_name(workspace, capsys):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    given = workspace.vars(llm_base_url="http://[::1]:8080/v1")
+    code = main(["build", "--select", "event_types", *workspace.options(), "--vars", given])
+    assert code == 0, capsys.readouterr()
