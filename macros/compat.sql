@@ -116,6 +116,7 @@
     array_sort(array_agg(struct({{ columns | join(', ') }})))
 {%- endmacro %}
 
+{# A vector in double precision. #}
 {% macro double_vector(vector) -%}
     {{ return(adapter.dispatch('double_vector', 'manyfaces')(vector)) }}
 {%- endmacro %}
@@ -124,6 +125,8 @@
 {%- endmacro %}
 {% macro spark__double_vector(vector) -%}
     cast({{ vector }} as array<double>)
+{%- endmacro %}
+
 {# The nine deciles of a numeric expression as an array, interpolated. #}
 {% macro deciles(expression) -%}
     {{ return(adapter.dispatch('deciles', 'manyfaces')(expression)) }}
