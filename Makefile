@@ -4,6 +4,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 DUCKDB ?=
+# make history: so many walls in time, so many days apart.
+WALLS ?= 4
+DAYS ?= 28
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready$(DUCKDB)
 # Linting compiles the project beside an empty database and in a folder of its own: it never waits for a build.
@@ -12,7 +15,7 @@ SQLFLUFF := MANYFACES_DATABASE=:memory: DBT_TARGET_PATH=$(LINT) DBT_LOG_PATH=$(L
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build publish summary test lint pytest fix docs bench clean distclean help
+.PHONY: all env build history publish summary test lint pytest fix docs bench clean distclean help
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -33,6 +36,10 @@ $(READY): requirements.lock pyproject.toml
 
 build: $(READY) ## Build all tables into warehouse.duckdb (dbt build with readable progress)
 	$(BIN)/manyfaces build
+
+history: $(READY) ## Build at WALLS=4 walls in time, DAYS=28 apart, and publish: segments with a history
+	$(BIN)/manyfaces build --walls $(WALLS) --days $(DAYS)
+	$(BIN)/manyfaces publish
 
 publish: $(READY) ## Copy the marts into serving.duckdb, which may stay open in other programs
 	$(BIN)/manyfaces publish

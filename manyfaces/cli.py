@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         "build",
         _build,
         "Build the tables in warehouse.duckdb and report every stage.",
-        usage="manyfaces build [any option of dbt build, such as --select, --vars or --full-refresh]",
+        usage="manyfaces build [--walls N --days N] "
+        "[any option of dbt build, such as --select, --vars or --full-refresh]",
+        epilog="--walls 4 builds at four walls in time, --days (28) apart, so that segments have a history.",
     )
 
     published = command("publish", _publish, f"Copy the marts into {SERVING}, the file that readers open.")
@@ -91,6 +93,14 @@ def _warehouse() -> str:
 
 
 def _build(passed: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="manyfaces build", add_help=False, allow_abbrev=False)
+    parser.add_argument("--walls", type=int)
+    parser.add_argument("--days", type=int, default=28)
+    own, rest = parser.parse_known_args(passed)
+    if own.walls is not None:
+        from manyfaces.walls import build_walls
+
+        return 0 if build_walls(rest, own.walls, own.days, _warehouse()) else 1
     from manyfaces.build import build
 
     return 0 if build(passed) else 1

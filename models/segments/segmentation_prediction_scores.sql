@@ -283,10 +283,11 @@ final as (
         origin.predicted_until,
         cast(explained.users as bigint) as users,
         cast(explained.segments as bigint) as segments,
-        round(explained.eta_squared, 6) as eta_squared,
+        -- Adding 0 makes the 0 of minus a rounding error a plain one.
+        round(explained.eta_squared, 6) + 0 as eta_squared,
         round(
             1 - (1 - explained.eta_squared) * (explained.users - 1) / nullif(explained.users - explained.segments, 0), 6
-        ) as epsilon_squared
+        ) + 0 as epsilon_squared
     from explained
     cross join origin
 )

@@ -5,6 +5,7 @@ import duckdb
 import pytest
 
 from manyfaces import build as build_module
+from manyfaces import walls as walls_module
 from manyfaces.cli import main
 from manyfaces.errors import UserError
 
@@ -59,6 +60,17 @@ def test_build_passes_every_option_on_and_tells_by_its_code_how_it_went(monkeypa
     options = ["--vars", "{top_n: 5}", "--select", "marts", "+segments", "--full-refresh", "--version-check"]
     assert main(["build", *options]) == code
     assert passed == [options]
+
+
+def test_walls_are_the_command_s_own_options_and_the_others_are_passed_on(monkeypatch):
+    passed = []
+    monkeypatch.setattr(walls_module, "build_walls", lambda *arguments: passed.append(arguments) or True)
+    assert main(["build", "--walls", "4", "--vars", "{top_n: 5}"]) == 0
+    assert main(["build", "--full-refresh", "--days=7", "--walls=2"]) == 0
+    assert passed == [
+        (["--vars", "{top_n: 5}"], 4, 28, "warehouse.duckdb"),
+        (["--full-refresh"], 2, 7, "warehouse.duckdb"),
+    ]
 
 
 def test_publish_writes_beside_the_warehouse_of_the_environment(tmp_path, monkeypatch, capsys):
