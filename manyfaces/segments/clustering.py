@@ -209,7 +209,7 @@ def centroid_frame(numbered: pl.DataFrame, store: ArtifactStore) -> pl.DataFrame
     )
     return frame.join(
         parents, on=["parent_segmentation", "parent_cluster"], how="left", maintain_order="left"
-    ).select(CENTROID_SCHEMA)
+    ).select(*CENTROID_SCHEMA)
 
 
 def _data_fingerprint(inputs: FitInputs, needs: str | None) -> str:

@@ -7,24 +7,27 @@ from manyfaces.segments.specs import python_specs
 
 
 def model(dbt, session):
+    features = dbt.ref("user_features")
+    categories = dbt.ref("user_category_weights")
+    attributes = dbt.ref("user_attributes")
     encodings = dbt.ref("user_encodings")
-    encoders = [name for (name,) in encodings.select("encoder").distinct().fetchall()]
-    evidence = Evidence(
-        dbt.ref("matrix_users").pl(),
-        dbt.ref("user_features").pl,
-        dbt.ref("user_category_weights").pl,
-        dbt.ref("user_attributes").pl,
-        {
-            "fused": dbt.ref("user_embeddings").pl,
-            "text": dbt.ref("user_text_embeddings").pl,
-            "vae": dbt.ref("user_vae_embeddings").pl,
-            "factors": dbt.ref("user_factors").pl,
-        }
-        | {name: encodings.filter(f"encoder = '{name}'").pl for name in encoders},
-    )
+    vectors = {
+        "fused": dbt.ref("user_embeddings"),
+        "text": dbt.ref("user_text_embeddings"),
+        "vae": dbt.ref("user_vae_embeddings"),
+        "factors": dbt.ref("user_factors"),
+    }
+    for (name,) in encodings.select("encoder").distinct().fetchall():
+        vectors[name] = encodings.filter(f"encoder = '{name}'")
     return segmentation_vector_table(
         python_specs(dbt.config.meta_get("segmentations")),
-        evidence,
+        Evidence(
+            dbt.ref("matrix_users").pl(),
+            features.pl,
+            categories.pl,
+            attributes.pl,
+            {name: table.pl for name, table in vectors.items()},
+        ),
         dbt.ref("segmentation_users").pl(),
         store_dir=str(dbt.config.meta_get("store_dir")),
         plan=plan_for(dbt.ref("current_plan").pl(), previous_runs(session, dbt.this, "space")),

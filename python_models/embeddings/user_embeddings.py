@@ -6,19 +6,22 @@ from manyfaces.keeping import plan_for
 
 
 def model(dbt, session):
-    evidence = Evidence(
-        dbt.ref("matrix_users").pl(),
-        dbt.ref("user_features").pl,
-        dbt.ref("user_category_weights").pl,
-        dbt.ref("user_attributes").pl,
-        {
-            "text": dbt.ref("user_text_embeddings").pl,
-            "vae": dbt.ref("user_vae_embeddings").pl,
-            "factors": dbt.ref("user_factors").pl,
-        },
-    )
+    features = dbt.ref("user_features")
+    categories = dbt.ref("user_category_weights")
+    attributes = dbt.ref("user_attributes")
+    vectors = {
+        "text": dbt.ref("user_text_embeddings"),
+        "vae": dbt.ref("user_vae_embeddings"),
+        "factors": dbt.ref("user_factors"),
+    }
     return user_embedding_table(
-        evidence,
+        Evidence(
+            dbt.ref("matrix_users").pl(),
+            features.pl,
+            categories.pl,
+            attributes.pl,
+            {name: table.pl for name, table in vectors.items()},
+        ),
         weights=dict(dbt.config.meta_get("fusion_weights")),
         dims=int(dbt.config.meta_get("fusion_dims")),
         store_dir=str(dbt.config.meta_get("store_dir")),
