@@ -2,39 +2,6 @@ with user_clusters as (
     select * from {{ ref('user_clusters') }}
 ),
 
-made_in_sql as (
-    {% for model, version in [
-        ('rfm_segments', 'rfm-1'), ('demographic_segments', 'demographic-1'), ('rule_segments', 'rules-1'),
-        ('interest_segments', 'top_interest-1'),
-    ] %}
-        select
-            segmentation,
-            user_key,
-            segment_code,
-            segment_name,
-            reason,
-            '{{ version }}' as model_version
-        from {{ ref(model) }}
-        {{ "union all" if not loop.last }}
-    {% endfor %}
-),
-
-clusters as (
-    select * from {{ ref('user_clusters') }}
-),
-
-rfm_segments as (
-    select * from {{ ref('rfm_segments') }}
-),
-
-demographic_segments as (
-    select * from {{ ref('demographic_segments') }}
-),
-
-users as (
-    select * from {{ ref('user_attributes') }}
-),
-
 clusters as (
     select
         segmentation,
@@ -55,25 +22,31 @@ clusters as (
     from user_clusters
 ),
 
-rules as (
-    select
-        segmentation,
-        user_key,
-        segment_code,
-        segment_name,
-        cast(null as double) as distance,
-        cast(null as double) as second_distance,
-        cast(null as double) as margin,
-        reason,
-        'sql' as run_id,
-        model_version
-    from made_in_sql
+made_in_sql as (
+    {% for model, version in [
+        ('rfm_segments', 'rfm-1'), ('demographic_segments', 'demographic-1'), ('rule_segments', 'rules-1'),
+        ('interest_segments', 'top_interest-1'),
+    ] %}
+        select
+            segmentation,
+            user_key,
+            segment_code,
+            segment_name,
+            cast(null as double) as distance,
+            cast(null as double) as second_distance,
+            cast(null as double) as margin,
+            reason,
+            'sql' as run_id,
+            '{{ version }}' as model_version
+        from {{ ref(model) }}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
 ),
 
 combined as (
     select * from clusters
     union all
-    select * from rules
+    select * from made_in_sql
 ),
 
 final as (
