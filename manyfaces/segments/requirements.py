@@ -78,16 +78,16 @@ REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "dims": (lambda value: is_whole(value, 1), "a whole number from 1 on"),
     "vote": (
         lambda value: are_weights(value) and set(value) <= set(VOTING_INDICES),
-        f"a mapping of weights, at least one above 0, by some of {', '.join(VOTING_INDICES)}",
+        f"weights from 0 on, not all 0, of some of the indices {', '.join(VOTING_INDICES)}",
     ),
     "min_segment_share": (is_share, "a number from 0 to below 1"),
     "candidates": (
         lambda value: is_list_of(lambda number: is_whole(number, 2), value),
-        "a list of whole numbers of segments from 2 on",
+        "a list of whole numbers from 2 on",
     ),
     "levels": (
         lambda value: is_list_of(lambda number: is_whole(number, 2), value) and is_ascending(value),
-        "a list of ascending whole numbers of segments from 2 on, such as [3, 8]",
+        "a list of ascending whole numbers from 2 on, such as [3, 8]",
     ),
     "min_samples": (lambda value: is_whole(value, 2), "a whole number from 2 on"),
     "max_fit_users": (lambda value: is_whole(value, 2), "a whole number from 2 on"),

@@ -105,16 +105,16 @@ def test_an_encoder_can_be_declared():
         (TASTE | {"candidates": None}, "the setting 'candidates' is missing."),
         (
             TASTE | {"candidates": []},
-            "candidates must be a list of whole numbers of segments from 2 on, not [].",
+            "candidates must be a list of whole numbers from 2 on, not [].",
         ),
         (
             TASTE | {"candidates": 7},
-            "candidates must be a list of whole numbers of segments from 2 on, not 7.",
+            "candidates must be a list of whole numbers from 2 on, not 7.",
         ),
-        (TASTE | {"candidates": [1, 2]}, "candidates must be a list of whole numbers of segments from 2 on"),
+        (TASTE | {"candidates": [1, 2]}, "candidates must be a list of whole numbers from 2 on"),
         (
             TASTE | {"vote": {"beauty": 1}},
-            "vote must be a mapping of weights, at least one above 0, by some of ",
+            "vote must be weights from 0 on, not all 0, of some of the indices ",
         ),
         (
             TASTE | {"population": 5},
@@ -122,7 +122,7 @@ def test_an_encoder_can_be_declared():
         ),
         (
             {"name": "tree", "algorithm": "ward", "encoder": "fused", "levels": [8, 3]},
-            "levels must be a list of ascending whole numbers of segments from 2 on, such as [3, 8], not ",
+            "levels must be a list of ascending whole numbers from 2 on, such as [3, 8], not ",
         ),
         (
             RFM | {"cuts": {"recency_days": [7, 30, 30, 90]}},
