@@ -42,6 +42,19 @@
     {{ return(columns) }}
 {%- endmacro %}
 
+{# Warns of each population that nobody fits while there are users. No error, because the first may come tomorrow. #}
+{% macro warn_of_empty_populations(segmentation_users) -%}
+    {%- if execute and run_query('select 1 from ' ~ ref('user_attributes') ~ ' limit 1').rows | length > 0 -%}
+        {%- set filled = run_query('select distinct segmentation from ' ~ segmentation_users).columns[0].values() -%}
+        {%- for segmentation in declared_segmentations() if segmentation.name not in filled -%}
+            {%- do exceptions.warn(
+                "manyfaces: segmentation " ~ segmentation.name ~ " has no users: nobody fits its population '"
+                ~ segmentation.population ~ "'."
+            ) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
 {#
     A code for a segment's name, unique within the segmentation, in two steps: letters and digits of every script
     stay, so that names in Chinese or with an umlaut keep codes of their own; names that differ in signs only, such as

@@ -32,30 +32,32 @@ settings as (
 interests as (
     select
         segmentation_users.segmentation,
-        category_affinity.*
+        category_affinity.user_key,
+        category_affinity.category,
+        category_affinity.share,
+        category_affinity.decayed_events,
+        category_affinity.positive_events
     from segmentation_users
     inner join category_affinity
         on segmentation_users.user_key = category_affinity.user_key
 ),
 
-user_counts as (
+-- What a user's share is compared with: the mean share in the same population. The shares of a user add up to 1.
+category_sums as (
     select
         segmentation,
-        cast(count(distinct user_key) as double) as users
+        category,
+        {{ stable_sum('share') }} as shares
     from interests
-    group by segmentation
+    group by segmentation, category
 ),
 
--- What a user's share is compared with: the mean share in the same population.
 category_shares as (
     select
-        interests.segmentation,
-        interests.category,
-        round({{ stable_sum('interests.share') }} / max(user_counts.users), 6) as mean_share
-    from interests
-    inner join user_counts
-        on interests.segmentation = user_counts.segmentation
-    group by interests.segmentation, interests.category
+        segmentation,
+        category,
+        round(shares / nullif(round(sum(shares) over (partition by segmentation), 6), 0), 6) as mean_share
+    from category_sums
 ),
 
 measured as (
@@ -64,11 +66,14 @@ measured as (
         interests.user_key,
         interests.category,
         interests.share,
-        interests.decayed_events,
-        interests.positive_events,
-        round(interests.share / nullif(category_shares.mean_share, 0), 6) as lift,
-        settings.measure,
-        settings.min_share
+        (
+            -case
+                when settings.measure = 'share' then coalesce(interests.share, 0)
+                else coalesce(round(interests.share / nullif(category_shares.mean_share, 0), 6), 0)
+            end,
+            -interests.decayed_events,
+            interests.category
+        ) as position
     from interests
     inner join settings
         on interests.segmentation = settings.segmentation
@@ -84,34 +89,29 @@ strongest as (
     select
         segmentation,
         user_key,
-        min_by(
-            category,
-            (
-                -case when measure = 'lift' then coalesce(lift, 0) else coalesce(share, 0) end,
-                -decayed_events,
-                category
-            )
-        ) as category
+        min_by(category, position) as category,
+        min_by(share, position) as share
     from measured
     group by segmentation, user_key
 ),
 
 labelled as (
     select
-        measured.segmentation,
-        measured.user_key,
-        measured.min_share,
-        measured.share,
-        measured.lift,
-        coalesce(name_words.word, {{ sentence_case('measured.category') }}) as interest
+        strongest.segmentation,
+        strongest.user_key,
+        strongest.share,
+        strongest.share / nullif(category_shares.mean_share, 0) as lift,
+        settings.min_share,
+        coalesce(name_words.word, {{ sentence_case('strongest.category') }}) as interest
     from strongest
-    inner join measured
+    inner join settings
+        on strongest.segmentation = settings.segmentation
+    inner join category_shares
         on
-            strongest.segmentation = measured.segmentation
-            and strongest.user_key = measured.user_key
-            and strongest.category = measured.category
+            strongest.segmentation = category_shares.segmentation
+            and strongest.category = category_shares.category
     left join name_words
-        on {{ spelling('measured.category') }} = name_words.abbreviation
+        on {{ spelling('strongest.category') }} = name_words.abbreviation
 ),
 
 counted as (

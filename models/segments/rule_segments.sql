@@ -74,9 +74,11 @@ held as (
         conditions.priority,
         conditions.segment_code,
         conditions.feature || ' ' || conditions.measure as condition_key,
-        replace(measured.feature, '_', ' ') || ' ' || coalesce(measured.label, {{ number_text('measured.value') }})
+        replace(measured.feature, '_', ' ') || ' '
+        || coalesce(measured.label, {{ number_text('measured.value') }})
         || case
-            when conditions.measure = 'percentile' then ', percentile ' || {{ number_text('measured.measured') }} else ''
+            when conditions.measure = 'percentile' then ', percentile ' || {{ number_text('measured.measured') }}
+            else ''
         end
         || case
             when conditions.at_least is null and conditions.below is null then ''

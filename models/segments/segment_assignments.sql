@@ -1,4 +1,8 @@
-with user_cluster_centroids as (
+with user_clusters as (
+    select * from {{ ref('user_clusters') }}
+),
+
+cluster_centroids as (
     select * from {{ ref('cluster_centroids') }}
 ),
 
@@ -29,25 +33,31 @@ clusters as (
             and user_clusters.segment_number = cluster_centroids.segment_number
 ),
 
-rules as (
-    select
-        segmentation,
-        user_key,
-        segment_code,
-        segment_name,
-        cast(null as double) as distance,
-        cast(null as double) as second_distance,
-        cast(null as double) as margin,
-        reason,
-        'sql' as run_id,
-        model_version
-    from made_in_sql
+made_in_sql as (
+    {% for model, version in [
+        ('rfm_segments', 'rfm-1'), ('demographic_segments', 'demographic-1'), ('rule_segments', 'rules-1'),
+        ('interest_segments', 'top_interest-1'),
+    ] %}
+        select
+            segmentation,
+            user_key,
+            segment_code,
+            segment_name,
+            cast(null as double) as distance,
+            cast(null as double) as second_distance,
+            cast(null as double) as margin,
+            reason,
+            'sql' as run_id,
+            '{{ version }}' as model_version
+        from {{ ref(model) }}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
 ),
 
 combined as (
     select * from clusters
     union all
-    select * from rules
+    select * from made_in_sql
 ),
 
 final as (

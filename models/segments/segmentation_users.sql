@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ warn_of_empty_populations(this) }}") }}
+
 with user_attributes as (
     select * from {{ ref('user_attributes') }}
 ),

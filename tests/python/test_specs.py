@@ -1,8 +1,12 @@
 """What may stand in var segmentations."""
 
-import pytest
+import re
 
-from manyfaces.segments.specs import check_specs, python_specs, validate_spec
+import pytest
+import yaml
+from conftest import PROJECT
+
+from manyfaces.segments.specs import ALGORITHMS, check_specs, python_specs, validate_spec
 
 TASTE = {"name": "taste", "encoder": "fused", "algorithm": "kmeans", "candidates": [6, 7]}
 BLOCKS = {"name": "mix", "blocks": {"categories": 1.0, "text": 0.5}, "algorithm": "kmeans", "candidates": [6]}
@@ -154,3 +158,18 @@ def test_a_name_stands_once():
 def test_a_mapping_is_no_list():
     with pytest.raises(ValueError, match="`segmentations` must be a list of blocks"):
         check_specs(TASTE)
+
+
+def test_the_blocks_of_the_guide_can_be_copied():
+    guide = (PROJECT / "docs" / "segmentations.md").read_text()
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", guide, flags=re.DOTALL)]
+    declared = [spec for block in blocks if isinstance(block, list) for spec in block]
+    assert check_specs(declared) == declared
+    assert {spec["algorithm"] for spec in declared} == set(ALGORITHMS)
+    whole = next(block for block in blocks if "segmentations" in block)["segmentations"]
+    assert check_specs(whole) == whole
+
+
+def test_the_guide_shows_the_rules_of_the_seed():
+    guide = (PROJECT / "docs" / "segmentations.md").read_text()
+    assert (PROJECT / "seeds" / "segment_rules.csv").read_text() in guide
