@@ -12,7 +12,7 @@
         'repeat_item_share': 'share of items with events on several days',
         'basket_items': 'events per active day',
         'basket_amount': 'amount per active day',
-        'price_level': 'prices beside the usual in their category',
+        'price_level': 'prices in their categories',
         'negative_share': 'share of events against an item',
     } -%}
     {%- for days in var('feature_windows_days') -%}

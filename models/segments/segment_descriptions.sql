@@ -123,7 +123,7 @@ final as (
             when sizes.is_unassigned then 'They fit no segment, and get no segment list.'
             when sizes.users < {{ var('min_users_per_cell') }} then 'Too few to say more.'
             else
-                coalesce('They favour ' || categories.favourites, 'They favour nothing much more than others do') || '. '
+                coalesce('They favour ' || categories.favourites, 'They favour nothing above others') || '. '
                 || coalesce(habits.activity, 'Nothing is known of what they do.')
                 || coalesce(habits.weekends, '')
                 || coalesce(habits.hours, '')
