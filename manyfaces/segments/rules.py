@@ -1,10 +1,11 @@
 """Why somebody is in a segment, as rules that a person can read: "active days below 12 and any Coffee".
 
-A shallow decision tree tells the users of one segment from all others (a global surrogate model: Craven and
-Shavlik, "Extracting Tree-Structured Representations of Trained Networks", NIPS 1995; trees: Breiman et al. 1984).
-Each leaf is a rule. Rules are chosen on one part of the users by weighted relative accuracy (Lavrac, Flach and
-Zupan, ILP 1999: how many users a rule picks times how much more members there are among them than among all) and
-measured on the other part. What is measured is the rule as it reads, with its rounded numbers.
+A shallow decision tree tells the users of one segment from all others (a global surrogate model: Craven
+and Shavlik, "Extracting Tree-Structured Representations of Trained Networks", NIPS 1995; trees: Breiman et
+al. 1984). Each leaf is a rule. Rules are chosen on one part of the users by weighted relative accuracy
+(Lavrac, Flach and Zupan, ILP 1999: how many users a rule picks times how much more members there are among
+them than among all) and measured on the other part. What is measured is the rule as it reads, with its
+rounded numbers.
 """
 
 import math
@@ -87,7 +88,7 @@ def explain_segments(
     """Find rules for every segment of every segmentation, once for the same data.
 
     Args:
-        features: user_key, is_held_out and one column per entry of `feature_labels`; other users do not count.
+        features: user_key, is_held_out and one column per entry of `feature_labels`; of these users only.
         category_shares: user_key, category, share (0 to 1); a pair that is absent is 0.
         assignments: segmentation, user_key, segment_id, is_unassigned. Unassigned users are no segment, but
             they are among the others from whom a segment is told.
@@ -98,8 +99,9 @@ def explain_segments(
         store: Where the result is kept.
 
     Returns:
-        Columns of RULE_SCHEMA, at most RULES_PER_SEGMENT rows per segment, all figures but the rank measured on
-        held-out users. No rows for a segment that is too small, the only one, or of which nothing can be said.
+        Columns of RULE_SCHEMA, at most RULES_PER_SEGMENT rows per segment; all figures but the rank are
+        measured on held-out users. No rows for a segment that is too small, the only one, or in nothing
+        different.
     """
     features = features.sort("user_key")
     category_shares = category_shares.sort("category", "user_key")
@@ -157,26 +159,26 @@ def segment_rules(
         is_member: (users,) bool.
         is_held_out: (users,) bool; rules are made of the other users and measured on these.
         features: The columns in words.
-        min_users: Least number of members and of others in the fit, of members in a leaf, and of held-out users
-            that match a rule.
+        min_users: Least number of members and of others in the fit, of members in a leaf, and of held-out
+            users that match a rule.
         seed: Seed of the tree.
 
     Returns:
-        rule_rank, rule, users_matched, users_measured, precision, recall, lift and fidelity of each rule, best
-        first. Fidelity is of all rules together: the mean of the share of members that match one of them and the
-        share of others that match none (balanced accuracy), 0.5 is chance.
+        rule_rank, rule, users_matched, users_measured, precision, recall, lift and fidelity of each rule,
+        best first. Fidelity is of all rules together: the mean of the share of members that match one of
+        them and the share of others that match none (balanced accuracy); 0.5 is chance.
     """
     fit = ~is_held_out
     members, others = np.count_nonzero(is_member[fit]), np.count_nonzero(~is_member[fit])
     held_members = np.count_nonzero(is_member[is_held_out])
     held_others = np.count_nonzero(is_held_out) - held_members
-    if min(members, others) < max(min_users, 1) or not held_members or not held_others:
+    least = max(min_users, 1)
+    if min(members, others) < least or not held_members or not held_others:
         return []
-    chosen = _choose(values[fit], is_member[fit], features, min_users, seed)
+    chosen = _choose(values[fit], is_member[fit], features, least, seed)
     held, truth = values[is_held_out], is_member[is_held_out]
-    measured = [
-        (rule, matched) for rule in chosen if (matched := matches(rule, held)).sum() >= max(min_users, 1)
-    ]
+    measured = [(rule, matches(rule, held)) for rule in chosen]
+    measured = [(rule, matched) for rule, matched in measured if matched.sum() >= least]
     if not measured:
         return []
     covered = np.any([matched for _, matched in measured], axis=0)
@@ -286,7 +288,7 @@ def _choose(
     rated = []
     for rule in _leaves(tree.tree_, features):
         matched = matches(rule, values)
-        if is_member[matched].sum() < max(min_users, 1):
+        if is_member[matched].sum() < min_users:
             continue
         excess = is_member[matched].mean() - share
         if excess * math.sqrt(matched.sum() / (share * (1 - share))) >= MIN_SIGNIFICANCE:
