@@ -1,11 +1,12 @@
 """Several interests of a user, each shown by an item of the user's own.
 
-PinnerSage (Pal et al. 2020, arXiv:2007.03634, section 4): the items of a user are clustered by Ward's method on
-their vectors, since one mean over unlike things is near to none of them; an interest weighs what its items weigh,
-and its medoid stands for it.
+PinnerSage (Pal et al. 2020, arXiv:2007.03634, section 4): the items of a user are clustered by Ward's method
+on their vectors, since one mean over unlike things is near to none of them; an interest weighs what its items
+weigh, and its medoid stands for it.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -106,8 +107,8 @@ def interests(vectors: np.ndarray, weights: np.ndarray, max_interests: int) -> l
         max_interests: At most so many groups.
 
     Returns:
-        Of each group its medoid (the row nearest to the weighted centre; of equals the heaviest, then the first)
-        and all of its rows, the heaviest group first, of equals the one with the first row.
+        Of each group its medoid (the row nearest to the weighted centre; of equals the heaviest, then the
+        first) and all of its rows, the heaviest group first, of equals the one with the first row.
     """
     if len(vectors) < 2:
         return [(row, np.array([row])) for row in range(len(vectors))]
@@ -131,7 +132,7 @@ def interests(vectors: np.ndarray, weights: np.ndarray, max_interests: int) -> l
 
 
 def _shares(weights: np.ndarray) -> list[float]:
-    """Return falling weights as falling shares of 6 digits that add up to 1: the first ones are rounded up."""
+    """Return falling weights as falling shares of 6 digits that add up to 1; the first are rounded up."""
     millionths = np.floor(1e6 * weights / weights.sum() + 1e-3).astype(np.int64)
     millionths[: 1_000_000 - millionths.sum()] += 1
     return (millionths / 1e6).tolist()
@@ -141,15 +142,14 @@ def _all_interests(
     user_texts: pl.DataFrame, vectors: np.ndarray, max_interests: int
 ) -> Mapping[str, np.ndarray]:
     """Return row of the medoid in `user_texts`, rank, weight and items of every interest."""
-    keys = user_texts.select(pl.struct(_KEYS).rle_id()).to_series().to_numpy()
-    starts = np.flatnonzero(np.diff(keys, prepend=-1)) if len(keys) else np.zeros(0, dtype=np.int64)
-    ends = np.append(starts[1:], len(keys))
+    keys = user_texts.select(pl.struct(_KEYS).rle_id().cast(pl.Int64)).to_series().to_numpy()
+    bounds = np.flatnonzero(np.diff(keys, prepend=-1, append=-1)).tolist()
     places = user_texts["place"].to_numpy()
     weights = user_texts["weight"].cast(pl.Float64).to_numpy()
     items = user_texts["items"].to_numpy()
     found: list[tuple[int, int, float, int]] = []
-    ticker = Ticker("interest_medoids", len(starts))
-    for done, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+    ticker = Ticker("interest_medoids", len(keys))
+    for start, end in pairwise(bounds):
         own = weights[start:end]
         groups = interests(vectors[places[start:end]].astype(np.float64), own, max_interests)
         shares = _shares(np.array([own[rows].sum() for _, rows in groups]))
@@ -157,7 +157,7 @@ def _all_interests(
             (start + medoid, rank, share, int(items[start + rows].sum()))
             for rank, ((medoid, rows), share) in enumerate(zip(groups, shares, strict=True), start=1)
         ]
-        ticker.update(done)
+        ticker.update(end)
     kinds = {"row": np.int64, "rank": np.int32, "weight": np.float64, "items": np.int32}
     columns = zip(*found, strict=True) if found else [()] * len(kinds)
     return {

@@ -85,7 +85,8 @@ final as (
         cast(segments.segment_id as string) as segment_id,
         cast(segments.segment_name as string) as segment_name,
         cast(coalesce(
-            {{ epoch_seconds('wall.as_of') }} - {{ epoch_seconds('coalesce(users.signed_up_at, users.first_event_at)') }}
+            {{ epoch_seconds('wall.as_of') }}
+            - {{ epoch_seconds('coalesce(users.signed_up_at, users.first_event_at)') }}
             < {{ new_days }} * 86400.0e0,
             false
         ) as boolean) as is_new,
