@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import chain, count
 
 import polars as pl
 
@@ -16,7 +17,7 @@ def label_categories(categories: Sequence[str], words: pl.DataFrame) -> pl.DataF
     """Spell categories out as segment names do: "FRZN MEAT" is Frozen Meat, "CHEESE/DIPS" is Cheese.
 
     Two categories never share a label. Of those that would, the shortest gets it; the others say all of
-    their parts ("Cheese Dips"), or what they are in sentence case, or just what they are.
+    their parts ("Cheese Dips"), or stand in sentence case, as they are, or with a number behind.
 
     Args:
         categories: Distinct categories in any order.
@@ -35,6 +36,7 @@ def label_categories(categories: Sequence[str], words: pl.DataFrame) -> pl.DataF
             category[:1].upper() + category[1:].lower(),
             category,
         )
-        labels[category] = next((offer for offer in offers if offer.lower() not in taken), category)
-        taken.add(labels[category].lower())
+        numbered = (f"{category} {number}" for number in count(2))
+        labels[category] = next(offer for offer in chain(offers, numbered) if offer not in taken)
+        taken.add(labels[category])
     return pl.DataFrame(sorted(labels.items()), LABEL_SCHEMA, orient="row")

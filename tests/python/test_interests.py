@@ -13,7 +13,7 @@ TEXT_SCHEMA = {
     "items": pl.Int32,
     "weight": pl.Float64,
 }
-# Texts 0 to 3 are about camping, 4 to 7 about baking, 8 to 11 about cats: near to each other, far from others.
+# Texts 0 to 3 are about camping, 4 to 7 about baking, 8 to 11 about cats, and alike within their topic.
 TOPICS = 3
 TEXTS = 4 * TOPICS
 

@@ -46,15 +46,20 @@ def test_golden_bounds_read_well(threshold, feature, bound):
 
 @pytest.mark.parametrize(
     ("rule", "text"),
-    [  # noqa: E501
-        ((Condition(5, 0.041), Condition(0, high=12)), "share of Coffee at least 4.1 % and active days below 12"),
+    [
+        (
+            (Condition(5, 0.04), Condition(0, 12)),
+            "share of Coffee at least 4.0 % and active days at least 12",
+        ),
         ((Condition(0, 3, 12),), "active days from 3 to below 12"),
-        ((Condition(5, ANY_SHARE), Condition(3, high=ANY_SHARE)), "any Coffee and no share of events on Sundays"),
+        ((Condition(5, ANY_SHARE),), "any Coffee"),
+        ((Condition(3, high=ANY_SHARE),), "no share of events on Sundays"),
         ((Condition(5, ANY_SHARE, 0.02),), "some Coffee, below 2.0 %"),
-        ((Condition(2, 1230), Condition(1, high=9.3)), "amount in all at least 1,230 and mean days between active days below 9.3"),
+        ((Condition(2, 1230, 45600),), "amount in all from 1,230 to below 45,600"),
+        ((Condition(1, high=9.3),), "mean days between active days below 9.3"),
         ((Condition(4, high=math.log(0.8)),), "prices in their categories below 0.80 times the usual"),
     ],
-)  # fmt: skip
+)
 def test_golden_rules_in_words(rule, text):
     assert rule_text(rule, FEATURES) == text
 
@@ -95,7 +100,7 @@ def test_a_planted_rule_is_found_and_holds_on_held_out_users():
         "recall": 1.0,
         "lift": round(int(is_held_out.sum()) / members, 6),
         "fidelity": 1.0,
-    }  # fmt: skip
+    }
 
 
 def test_golden_figures_are_of_held_out_users_only():
@@ -220,5 +225,5 @@ def test_few_users_give_a_typed_empty_frame(tmp_path, users):
 def test_data_without_categories_is_explained_by_features(tmp_path):
     features, _, assignments = frames()
     found = explained(features, NO_CATEGORIES, assignments, tmp_path)
-    assert set(found["rule"]) == {"active days at least 12"}
+    assert found["rule"].str.starts_with("active days at least 12").all()
     assert found["lift"][0] > 1.5
