@@ -1,6 +1,6 @@
 """Rules that tell the users of a segment from all others."""
 
-from manyfaces.segments.rules import explain_segments
+from manyfaces.segments.explanations import explain_segments
 from manyfaces.store import ArtifactStore
 
 

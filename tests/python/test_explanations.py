@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from manyfaces.segments.rules import (
+from manyfaces.segments.explanations import (
     ANY_SHARE,
     RULE_SCHEMA,
     Condition,
