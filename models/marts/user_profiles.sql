@@ -9,10 +9,6 @@ user_features as (
     select * from {{ ref('user_features') }}
 ),
 
-rfm_segments as (
-    select * from {{ ref('rfm_segments') }}
-),
-
 category_affinity as (
     select * from {{ ref('user_category_affinity') }}
 ),
@@ -29,6 +25,16 @@ segments as (
 
 wall as (
     select * from {{ ref('wall') }}
+),
+
+-- Fifths of all users, whatever population and cuts a segmentation by RFM may have; equal values get equal scores.
+scores as (
+    select
+        user_key,
+        cast(ceil(5 * cume_dist() over (order by recency_days desc)) as integer) as recency_score,
+        cast(ceil(5 * cume_dist() over (order by frequency_days)) as integer) as frequency_score,
+        cast(ceil(5 * cume_dist() over (order by monetary_amount)) as integer) as monetary_score
+    from user_features
 ),
 
 ranked_categories as (
@@ -74,9 +80,9 @@ final as (
         cast(user_features.mean_gap_days as double) as mean_gap_days,
         cast(user_features.monetary_amount as double) as amount,
         cast(user_features.basket_amount as double) as basket_amount,
-        cast(rfm_segments.recency_score as integer) as recency_score,
-        cast(rfm_segments.frequency_score as integer) as frequency_score,
-        cast(rfm_segments.monetary_score as integer) as monetary_score,
+        cast(scores.recency_score as integer) as recency_score,
+        cast(scores.frequency_score as integer) as frequency_score,
+        cast(scores.monetary_score as integer) as monetary_score,
         cast(categories.first_category as string) as first_category,
         cast(categories.second_category as string) as second_category,
         cast(categories.third_category as string) as third_category,
@@ -100,8 +106,8 @@ final as (
     cross join wall
     left join user_features
         on users.user_key = user_features.user_key
-    left join rfm_segments
-        on users.user_key = rfm_segments.user_key
+    left join scores
+        on users.user_key = scores.user_key
     left join categories
         on users.user_key = categories.user_key
     left join strongest_interests
