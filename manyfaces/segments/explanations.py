@@ -26,8 +26,9 @@ MAX_DEPTH = 3
 RULES_PER_SEGMENT = 3
 # A leaf holds at least this share of the users, so that a rule is no chance find.
 MIN_LEAF_SHARE = 0.005
-# Standard errors by which the share of members in a leaf exceeds that among all users.
-MIN_SIGNIFICANCE = 3
+# Standard errors by which the share of members in a leaf exceeds that among all users. A tree that looks at a
+# hundred figures finds leaves at 4 or 5 by chance.
+MIN_SIGNIFICANCE = 6
 # Shares are stored with 6 digits: what is smaller is nothing.
 ANY_SHARE = 1e-6
 
