@@ -17,7 +17,8 @@ final as (
         cast(feature_stats.median as double) as median,
         cast(feature_stats.spread as double) as spread,
         cast(feature_stats.overall_mean as double) as overall_mean,
-        cast(feature_stats.standardised_difference as double) as standardised_difference
+        cast(feature_stats.standardised_difference as double) as standardised_difference,
+        cast(feature_stats.difference_rank as integer) as difference_rank
     from feature_stats
     inner join labels
         on feature_stats.segment_id = labels.segment_id

@@ -52,7 +52,7 @@ long as (
     {% endfor %}
 ),
 
-final as (
+rounded as (
     select
         segmentation,
         segment_id,
@@ -65,6 +65,16 @@ final as (
         round(coalesce(overall_spread, 0), 4) as overall_spread,
         round(coalesce((mean - overall_mean) / nullif(overall_spread, 0), 0), 4) as standardised_difference
     from long
+),
+
+final as (
+    select
+        *,
+        cast(row_number() over (
+            partition by segment_id
+            order by abs(standardised_difference) desc, feature asc
+        ) as integer) as difference_rank
+    from rounded
 )
 
 select * from final
