@@ -121,7 +121,7 @@ def explain_segments(
     data = fingerprint(features, category_shares, assignments, *labels)
 
     def compute() -> Artifact:
-        with stage("segment_rules", len(features)):
+        with stage("explaining_rules", len(features)):
             columns, values = _figures(features, category_shares, *labels)
             found = list(_all_rules(features, assignments, columns, values, min_users, seed))
         fidelity = [row["fidelity"] for row in found if row["rule_rank"] == 1]
@@ -139,12 +139,12 @@ def explain_segments(
         }
         return Artifact({}, meta)
 
-    artifact = store.fit("segment_rules", fingerprint(MODEL_VERSION, parameters, data), compute)
+    artifact = store.fit("explaining_rules", fingerprint(MODEL_VERSION, parameters, data), compute)
     made_by = {"run_id": artifact.run_id, "model_version": artifact.meta["model_version"]}
     return pl.DataFrame([row | made_by for row in artifact.meta["rules"]], schema=RULE_SCHEMA)
 
 
-def segment_rules(
+def rules_of_segment(
     values: np.ndarray,
     is_member: np.ndarray,
     is_held_out: np.ndarray,
@@ -269,7 +269,7 @@ def _all_rules(
         rows = np.searchsorted(keys.to_numpy(), group["user_key"].to_numpy())
         segments = group["segment_id"].to_numpy()
         for segment in sorted(group.filter(~pl.col("is_unassigned"))["segment_id"].unique()):
-            found = segment_rules(
+            found = rules_of_segment(
                 values[rows], segments == segment, held_out[rows], columns, min_users=min_users, seed=seed
             )
             yield from ({"segmentation": segmentation, "segment_id": segment} | row for row in found)

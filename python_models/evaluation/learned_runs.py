@@ -14,7 +14,7 @@ def model(dbt, session):
         "user_encodings": dbt.ref("user_encodings"),
         "user_clusters": dbt.ref("user_clusters"),
         "user_positions": dbt.ref("user_positions"),
-        "segment_rules": dbt.ref("segment_rules"),
+        "explaining_rules": dbt.ref("explaining_rules"),
         "interest_medoids": dbt.ref("interest_medoids"),
         "collaborative_candidates": dbt.ref("collaborative_candidates"),
         "content_candidates": dbt.ref("content_candidates"),

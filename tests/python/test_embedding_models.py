@@ -63,7 +63,7 @@ INPUTS = {
     "user_encodings": "run_id varchar",
     "user_clusters": "run_id varchar",
     "user_positions": "run_id varchar",
-    "segment_rules": "run_id varchar",
+    "explaining_rules": "run_id varchar",
     "interest_medoids": "run_id varchar",
     "collaborative_candidates": "run_id varchar",
     "content_candidates": "run_id varchar",

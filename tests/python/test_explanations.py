@@ -13,7 +13,7 @@ from manyfaces.segments.explanations import (
     matches,
     readable_bound,
     rule_text,
-    segment_rules,
+    rules_of_segment,
 )
 from manyfaces.store import ArtifactStore
 
@@ -81,7 +81,7 @@ def planted(users=1000, seed=0):
 
 
 def rules(values, is_member, is_held_out, features=(DAYS, GAP, COFFEE), min_users=5):
-    return segment_rules(values, is_member, is_held_out, features, min_users=min_users, seed=7)
+    return rules_of_segment(values, is_member, is_held_out, features, min_users=min_users, seed=7)
 
 
 def test_a_planted_rule_is_found_and_holds_on_held_out_users():
@@ -197,7 +197,7 @@ def test_segments_are_explained_and_unassigned_users_only_stand_beside_them(tmp_
     assert found["segment_id"].to_list() == ["taste-01"]
     assert "share of Coffee at least 4.5 %" in found["rule"][0]
     assert found["precision"].to_list() == [1.0]
-    assert found["run_id"][0].startswith("segment_rules-")
+    assert found["run_id"][0].startswith("explaining_rules-")
 
 
 def test_the_order_of_the_rows_does_not_matter(tmp_path):
