@@ -116,8 +116,8 @@ def fit_vae(matrix: sparse.csr_array | np.ndarray, parameters: VaeParameters) ->
         `meta["log"]`: epoch, train_loss, reconstruction_loss and kl_divergence (means per training row, in
         nats), validation_loss, beta, learning_rate. With the multinomial likelihood the validation loss is
         the negative log-likelihood per unit of weight of held-out cells, given the row's other cells;
-        otherwise it is the loss of the rows left out. Without rows or columns there is nothing to learn and
-        there are no weights.
+        otherwise it is the loss of the rows left out with the final beta. Without rows or columns there is
+        nothing to learn and there are no weights.
 
     Raises:
         ValueError: If a value is not finite, negative under the multinomial, or outside [0, 1] under the
@@ -278,17 +278,19 @@ def _train_variational(network: VariationalAutoencoder, rows: Rows, parameters: 
             "kl_divergence": divergence.item(),
         }
 
+    def loss_of(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        decoded, mean, log_variance = network(inputs)
+        losses = network.reconstruction_loss(decoded, targets)
+        if network.likelihood == "multinomial":
+            return losses
+        # With the final weight from the start: with the growing one later epochs would seem worse.
+        return losses + parameters.max_beta * kl_divergence(mean, log_variance)
+
     def validate(annealing: float) -> dict[str, float]:
-        beta = parameters.max_beta * annealing
-
-        def loss_of(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-            decoded, mean, log_variance = network(inputs)
-            losses = network.reconstruction_loss(decoded, targets)
-            if network.likelihood == "multinomial":
-                return losses
-            return losses + beta * kl_divergence(mean, log_variance)
-
-        return {"validation_loss": mean_loss(network, rows, loss_of), "beta": beta}
+        return {
+            "validation_loss": mean_loss(network, rows, loss_of),
+            "beta": parameters.max_beta * annealing,
+        }
 
     return train(
         network,

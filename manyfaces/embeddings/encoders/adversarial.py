@@ -33,8 +33,8 @@ class Parameters(AutoencoderParameters):
     Attributes:
         max_items: Items with the most users that are read, at most, if the likelihood is multinomial.
         discriminator_dims: Width of the hidden layers of the network that tells vectors apart.
-        adversarial_weight: Weight of the encoder's wish to deceive it, in units of the reconstruction's:
-            the step size of the regularisation phase as a share of learning_rate.
+        adversarial_weight: How much the encoder cares to deceive it: the step size of the encoder in the
+            regularisation phase as a share of learning_rate.
     """
 
     max_items: int = setting(4000, low=1)
@@ -76,7 +76,7 @@ def encode(history: UserHistory, artifact: Artifact) -> np.ndarray:
 def _train(network: Autoencoder, discriminator: nn.Module, rows: Rows, parameters: Parameters) -> Course:
     reconstructing = adam(network.parameters(), parameters)
     deceiving = adam(network.encoder.parameters(), parameters, parameters.adversarial_weight)
-    discriminating = adam(discriminator.parameters(), parameters, parameters.adversarial_weight)
+    discriminating = adam(discriminator.parameters(), parameters)
     generator = network.generator
 
     def step(batch: torch.Tensor, _annealing: float) -> dict[str, float]:

@@ -9,6 +9,8 @@ from manyfaces.store import Artifact
 
 # A standardised feature is cut here: one user far out shall not outweigh all others in a squared error.
 MAX_DEVIATIONS = 5.0
+# Share of the users that lie beyond 0, and beyond 1, when a feature is scaled to [0, 1].
+EXTREME_SHARE = 0.01
 
 Matrix = sparse.csr_array | np.ndarray
 
@@ -90,11 +92,15 @@ def _features(history: UserHistory, names: np.ndarray) -> np.ndarray:
 
 
 def _standards(features: np.ndarray, likelihood: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return shift and scale (f,): mean and deviation, or lowest value and range under the Bernoulli."""
+    """Return shift and scale (f,): mean and deviation; under the Bernoulli, quantiles that become 0 and 1.
+
+    With the extremes in the place of quantiles one user far out would press all others together.
+    """
     if not len(features):
         return np.zeros(features.shape[1]), np.ones(features.shape[1])
     if likelihood == "bernoulli":
-        shift, scale = features.min(axis=0), np.ptp(features, axis=0)
+        shift, high = np.quantile(features, (EXTREME_SHARE, 1 - EXTREME_SHARE), axis=0)
+        scale = high - shift
     else:
         shift, scale = features.mean(axis=0), features.std(axis=0)
     # Nothing can be learned about a constant, so it is always 0, whatever it is in a later history.

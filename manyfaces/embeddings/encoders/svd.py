@@ -7,6 +7,7 @@ new row x would lie in U). See factors.py.
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from manyfaces.embeddings.encoders.base import UserHistory
 from manyfaces.embeddings.factors import factorise
@@ -23,10 +24,12 @@ class Parameters:
 
     Attributes:
         dims: Number of factors; fewer if the matrix has a lower rank.
+        unit_length: Whether only the direction of a vector counts. Its length is mostly how much a user does.
         seed: Seed of the random projection.
     """
 
     dims: int = setting(64, low=1)
+    unit_length: bool = False
     seed: int = setting(7, low=0)
 
 
@@ -45,7 +48,7 @@ def fit(history: UserHistory, parameters: Parameters) -> Artifact:
 
 
 def encode(history: UserHistory, artifact: Artifact) -> np.ndarray:
-    """Return the user factors (n, k): X V S^-1/2, for the users of the fit U sqrt(S).
+    """Return the user factors (n, k): X V S^-1/2, for the users of the fit U sqrt(S); or their directions.
 
     Raises:
         ValueError: If an affinity is not a finite number.
@@ -55,7 +58,10 @@ def encode(history: UserHistory, artifact: Artifact) -> np.ndarray:
     singular_values = artifact.arrays["singular_values"].astype(np.float64)
     # The artefact holds V sqrt(S). A matrix of zeros has one factor of zeros.
     divisor = np.where(singular_values > 0, singular_values, np.inf)
-    return round_vectors(seen.matrix @ artifact.arrays["items"].astype(np.float64) / divisor)
+    vectors = seen.matrix @ artifact.arrays["items"].astype(np.float64) / divisor
+    if artifact.meta["parameters"]["unit_length"] and vectors.size:
+        vectors = normalize(vectors)
+    return round_vectors(vectors)
 
 
 def _check(history: UserHistory) -> None:

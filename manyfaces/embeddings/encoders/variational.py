@@ -32,13 +32,15 @@ class MultVaeParameters(VaeParameters):
 class DenseVaeParameters(VaeParameters):
     """Parameters of `dense_vae`; see VaeParameters for the others.
 
-    Features are standardised for the gaussian likelihood, and scaled to [0, 1] for the bernoulli one.
+    Features are standardised and cut at 5 deviations for the gaussian likelihood; for the bernoulli one their
+    1st and 99th percentile become 0 and 1, and what lies beyond is cut.
     """
 
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     hidden_dims: tuple[int, ...] = setting((64, 32), low=1)
     latent_dims: int = setting(16, low=1)
     dropout: float = setting(0.1, low=0, below=1)
+    max_epochs: int = setting(100, low=1)
 
 
 @dataclass(frozen=True)
