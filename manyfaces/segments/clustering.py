@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 from manyfaces.frames import vector_matrix
 from manyfaces.progress import say, stage
 from manyfaces.segments.algorithms import ALGORITHMS
-from manyfaces.segments.inputs import Clustering, FitInputs, label_series
+from manyfaces.segments.inputs import Clustering, FitInputs, label_series, labels_of, relations_of
 from manyfaces.segments.settings import INDICES
 from manyfaces.segments.specs import python_specs, validate_spec
 from manyfaces.segments.users import ASSIGN_BLOCK, check_users
@@ -95,7 +95,7 @@ def fit_segmentation(spec: Mapping[str, Any], inputs: FitInputs, store: Artifact
         inputs, vectors=np.asarray(inputs.vectors, np.float32), keys=pl.Series(inputs.keys, dtype=pl.String)
     )
     check_users(f"Segmentation {name}", inputs.vectors, inputs.keys)
-    data = _data_fingerprint(inputs, algorithm.needs)
+    data = _data_fingerprint(inputs, algorithm.reads)
 
     def compute() -> Artifact:
         with stage(f"segmentation {name}", len(inputs.vectors)):
@@ -124,7 +124,12 @@ def fit_segmentation(spec: Mapping[str, Any], inputs: FitInputs, store: Artifact
 
 
 def fit_segmentations(
-    specs: Sequence[Mapping[str, Any]], sources: Mapping[str, pl.DataFrame], seed: int, store: ArtifactStore
+    specs: Sequence[Mapping[str, Any]],
+    sources: Mapping[str, pl.DataFrame],
+    seed: int,
+    store: ArtifactStore,
+    labels: pl.DataFrame | None = None,
+    relations: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Fit every segmentation of the list that is not made in SQL.
 
@@ -133,6 +138,8 @@ def fit_segmentations(
         sources: By name of vectors: frames user_key, vector (lists of equal length), in any order.
         seed: Seed of every random start and sample.
         store: Where results are kept.
+        labels: Frame user_key, label, for nearest neighbours; None if nobody has a label.
+        relations: Frame user_key, related_user_key, weight, for communities; None if nobody is related.
 
     Returns:
         One row per segmentation and user with the columns of CLUSTER_SCHEMA; noise has cluster -1 and no
@@ -144,7 +151,14 @@ def fit_segmentations(
     frames = [pl.DataFrame(schema=CLUSTER_SCHEMA)]
     for spec in python_specs(specs):
         users = sources[spec["vectors"]].sort("user_key")
-        inputs = FitInputs(vector_matrix(users), users["user_key"], seed)
+        keys = users["user_key"]
+        inputs = FitInputs(
+            vector_matrix(users),
+            keys,
+            seed,
+            labels=None if labels is None else labels_of(labels, keys),
+            relations=None if relations is None else relations_of(relations, keys),
+        )
         artifact = fit_segmentation(spec, inputs, store)
         frames.append(
             pl.DataFrame(
@@ -207,12 +221,12 @@ def centroid_frame(run_ids: Sequence[str], store: ArtifactStore) -> pl.DataFrame
     return pl.concat(frames)
 
 
-def _data_fingerprint(inputs: FitInputs, needs: str | None) -> str:
+def _data_fingerprint(inputs: FitInputs, reads: Sequence[str]) -> str:
     """Return the fingerprint of what an algorithm reads of the users."""
-    labels = label_series(inputs.labels) if needs == "labels" and inputs.labels is not None else None
-    relations = inputs.relations if needs == "relations" else None
-    parts = [part for part in (inputs.start, labels, relations, inputs.judged_by or None) if part is not None]
-    return fingerprint(inputs.keys, inputs.vectors, *parts)
+    more = {name: getattr(inputs, name) for name in reads}
+    if more.get("labels") is not None:
+        more["labels"] = label_series(more["labels"])
+    return fingerprint(inputs.keys, inputs.vectors, more, inputs.judged_by)
 
 
 def _describe(points: np.ndarray, found: Clustering) -> tuple[dict[str, np.ndarray], list[str] | None]:
