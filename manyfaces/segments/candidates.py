@@ -12,6 +12,8 @@ from manyfaces.segments.settings import INDICES
 
 # Agreement of refits above this earns a candidate nothing: it is reproducible enough.
 STABLE = 0.9
+# Refits that agree less make other segments each time: out, unless no candidate agrees as much.
+REPRODUCIBLE = 0.7
 # Groups that leave more users than this outside are no segmentation, unless nothing else finds two groups.
 MAX_NOISE_SHARE = 0.5
 
@@ -66,7 +68,8 @@ def elect(
     over ln k through all rows including the guards next to the list (Calinski-Harabasz as logarithm). Only
     stability counts as it is, up to STABLE. Candidates are ranked by each index, the lowest weighted mean
     rank wins, and of equals the one with fewer segments. A candidate whose smallest segment is below
-    `min_segment_share` is out; when all are, the one with the largest smallest segment wins.
+    `min_segment_share` is out; when all are, the one with the largest smallest segment wins. Where stability
+    votes and some candidates reach REPRODUCIBLE, the others are out, too.
 
     Args:
         rows: Candidates and guards, ascending by clusters, as `candidate_row` makes them.
@@ -139,6 +142,8 @@ def _too_small(row: dict, min_segment_share: float) -> str:
 
 def _vote(rows: list[dict], allowed: list[int], weights: Mapping[str, float], has_trend: bool) -> dict:
     """Rank the allowed rows by every index that has a weight and a value; return the champion."""
+    if weights.get("stability"):
+        allowed = _reproducible(rows, allowed)
     voting = {
         name: weight
         for name, weight in weights.items()
@@ -168,6 +173,19 @@ def _vote(rows: list[dict], allowed: list[int], weights: Mapping[str, float], ha
             else f"{verdict[0].upper()}{verdict[1:]}."
         )
     return rows[allowed[winner]]
+
+
+def _reproducible(rows: list[dict], allowed: list[int]) -> list[int]:
+    """Return the allowed rows that refits agree on; all where there is none."""
+    kept = [index for index in allowed if (rows[index]["stability"] or 0) >= REPRODUCIBLE]
+    if not kept:
+        return allowed
+    for index in set(allowed) - set(kept):
+        rows[index]["reason"] = (
+            f"Out: refits on half of the users agree only to {rows[index]['stability'] or 0:.2f}, and other "
+            f"candidates reach {REPRODUCIBLE}."
+        )
+    return kept
 
 
 def _heights(rows: list[dict], name: str, has_trend: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 
 from manyfaces.progress import say, stage
 from manyfaces.segments.algorithms import ALGORITHMS
-from manyfaces.segments.inputs import Clustering, FitInputs, label_series
+from manyfaces.segments.inputs import Clustering, FitInputs, label_series, labels_of, relations_of
 from manyfaces.segments.settings import INDICES
 from manyfaces.segments.specs import validate_spec
 from manyfaces.segments.users import ASSIGN_BLOCK, check_users
@@ -90,7 +90,7 @@ def fit_segmentation(spec: Mapping[str, Any], inputs: FitInputs, store: Artifact
         inputs, vectors=np.asarray(inputs.vectors, np.float32), keys=pl.Series(inputs.keys, dtype=pl.String)
     )
     check_users(f"Segmentation {name}", inputs.vectors, inputs.keys)
-    data = _data_fingerprint(inputs, algorithm.needs)
+    data = _data_fingerprint(inputs, algorithm.reads)
 
     def compute() -> Artifact:
         with stage(f"segmentation {name}", len(inputs.vectors)):
@@ -212,12 +212,12 @@ def centroid_frame(numbered: pl.DataFrame, store: ArtifactStore) -> pl.DataFrame
     ).select(*CENTROID_SCHEMA)
 
 
-def _data_fingerprint(inputs: FitInputs, needs: str | None) -> str:
+def _data_fingerprint(inputs: FitInputs, reads: Sequence[str]) -> str:
     """Return the fingerprint of what an algorithm reads of the users."""
-    labels = label_series(inputs.labels) if needs == "labels" and inputs.labels is not None else None
-    relations = inputs.relations if needs == "relations" else None
-    parts = [part for part in (inputs.start, labels, relations, inputs.judged_by or None) if part is not None]
-    return fingerprint(inputs.keys, inputs.vectors, *parts)
+    more = {name: getattr(inputs, name) for name in reads}
+    if more.get("labels") is not None:
+        more["labels"] = label_series(more["labels"])
+    return fingerprint(inputs.keys, inputs.vectors, more, inputs.judged_by)
 
 
 def _describe(points: np.ndarray, found: Clustering) -> tuple[dict[str, np.ndarray], list[str] | None]:

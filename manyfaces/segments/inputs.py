@@ -23,8 +23,8 @@ class FitInputs:
         vectors: (n, d) float32, finite.
         keys: (n,) user keys, strictly ascending.
         seed: Seed of every random start and sample.
-        start: (k, d) centres of the last fit in the same space. Algorithms of centres refit from them, with
-            that k and without a new vote; the others pass it over.
+        start: (k, d) centres of the last fit in the same space: k-means refits from them, with that k and
+            without a new vote.
         labels: (n,) text, None where unknown; what k-nearest-neighbours learns from.
         relations: (n, n) symmetric weights from 0 on without a diagonal; what label propagation reads.
         judge: Gives the predictive value of a labelling, higher is better, NaN where there is none. It gets
@@ -71,6 +71,41 @@ class Clustering:
 def label_series(labels: np.ndarray) -> pl.Series:
     """Return labels as a column of text; what is unknown is null."""
     return pl.Series([None if label is None else str(label) for label in labels], dtype=pl.String)
+
+
+def labels_of(table: pl.DataFrame, keys: pl.Series) -> np.ndarray:
+    """Return the labels of users as FitInputs takes them.
+
+    Args:
+        table: Frame user_key, label; users who are not in `keys` are passed over, and of several labels of
+            one user the first in the alphabet counts.
+        keys: (n,) user keys.
+    """
+    first = table.group_by("user_key").agg(pl.col("label").min())
+    joined = keys.alias("user_key").to_frame().join(first, on="user_key", how="left", maintain_order="left")
+    return joined["label"].to_numpy().astype(object)
+
+
+def relations_of(table: pl.DataFrame, keys: pl.Series) -> sparse.csr_array:
+    """Return relations of users as FitInputs takes them.
+
+    Args:
+        table: Frame user_key, related_user_key, weight. Both directions and all rows of a pair are added up;
+            rows of a user with himself or of users who are not in `keys` are passed over.
+        keys: (n,) user keys.
+    """
+    places = keys.alias("user_key").to_frame().with_row_index("place")
+    pairs = (
+        table.filter(pl.col("user_key") != pl.col("related_user_key"))
+        .join(places, on="user_key")
+        .join(places, left_on="related_user_key", right_on="user_key", suffix="_related")
+    )
+    one, other = pairs["place"].to_numpy(), pairs["place_related"].to_numpy()
+    # Sorted, so that sums of weights do not depend on the order of the rows.
+    order = np.lexsort((pairs["weight"].to_numpy(), other, one))
+    weights = pairs["weight"].cast(pl.Float64).to_numpy()[order]
+    matrix = sparse.csr_array((weights, (one[order], other[order])), shape=(len(keys), len(keys)))
+    return sparse.csr_array(matrix + matrix.T)
 
 
 def predictive_value(inputs: FitInputs, rows: np.ndarray, labels: np.ndarray) -> float | None:

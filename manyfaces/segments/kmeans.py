@@ -80,9 +80,13 @@ def _refit(inputs: FitInputs) -> Clustering:
 
 
 def _fit_everybody(inputs: FitInputs, start: np.ndarray) -> np.ndarray:
-    """Return the centres that all users lead to from given ones."""
-    if len(inputs.vectors) <= FULL_FIT_USERS:
+    """Return the centres that all users lead to from given ones; many users may stop a little early."""
+    if len(inputs.vectors) <= SCAN_USERS:
         return kmeans_from(inputs.vectors.astype(np.float64), start)[1]
+    if len(inputs.vectors) <= FULL_FIT_USERS:
+        # Elkan's bounds give the same centres as Lloyd's iterations in less than half the time.
+        model = KMeans(len(start), init=start, n_init=1, algorithm="elkan")
+        return model.fit(inputs.vectors.astype(np.float64)).cluster_centers_
     model = MiniBatchKMeans(len(start), init=start, n_init=1, batch_size=10_000, random_state=inputs.seed)
     return model.fit(inputs.vectors).cluster_centers_
 

@@ -14,6 +14,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from string import ascii_uppercase
 
@@ -42,6 +43,8 @@ _STOP_TEXT = """
 """
 STOP_WORDS = frozenset(_STOP_TEXT.split())
 
+# Between the two parts of a name.
+JOINT = " & "
 # A segment that is known and prefers nothing.
 MIXED = "Mixed Tastes"
 
@@ -52,6 +55,7 @@ NAME_SCHEMA = {
     "source": pl.String,
     "terms": pl.String,
     "evidence": pl.String,
+    "named_as_of": pl.Datetime("us"),
 }
 
 _CJK = "\u3040-\u30ff\u3400-\u9fff"
@@ -213,7 +217,11 @@ def title_terms(title: str, vocabulary: Vocabulary) -> set[tuple[str, ...]]:
 
 
 def name_segments(
-    segment_ids: Sequence[str], categories: pl.DataFrame, items: pl.DataFrame, words: pl.DataFrame
+    segment_ids: Sequence[str],
+    categories: pl.DataFrame,
+    items: pl.DataFrame,
+    words: pl.DataFrame,
+    taken: Iterable[str] = (),
 ) -> pl.DataFrame:
     """Name the segments of one segmentation.
 
@@ -229,6 +237,7 @@ def name_segments(
         items: segment_id, title, category, subcategory, users, share, lift: likewise; a few hundred a
             segment.
         words: abbreviation, word, kind, see `Vocabulary.from_frame`.
+        taken: Names that other segments have already; neither they nor their parts are given again.
 
     Returns:
         One row per segment: segment_id, name, source (terms, top_item, mixed or letter), terms (the strongest
@@ -243,14 +252,23 @@ def name_segments(
         "subcategory": _concepts("subcategory", _subcategories(items, vocabulary)),
         "title": _concepts("title", _titles(items, vocabulary)),
     }
-    chosen = _give_out(segment_ids, concepts, vocabulary)
-    letters = (f"Segment {_letters(number)}" for number in count())
-    taken, rows = set(), []
+    taken = set(taken)
+    used = {part.lower() for name in taken for part in name.split(JOINT)}
+    unused = {
+        level: {
+            segment: [concept for concept in own if concept.text.lower() not in used]
+            for segment, own in found.items()
+        }
+        for level, found in concepts.items()
+    }
+    chosen = _give_out(segment_ids, unused, vocabulary)
+    letters = (name for name in (f"Segment {_letters(number)}" for number in count()) if name not in taken)
+    rows = []
     for segment in segment_ids:
         titles = items.filter(pl.col("segment_id") == segment)["title"].unique(maintain_order=True).to_list()
         strongest = [entry for level in LEVELS for entry in concepts[level].get(segment, [])]
         own = chosen[segment]
-        name, source = " & ".join(text for text, _ in own), "terms"
+        name, source = JOINT.join(text for text, _ in own), "terms"
         if not name:
             named = (f"Fans of {title}" for title in titles)
             name, source = next((text for text in named if text not in taken), ""), "top_item"
@@ -273,33 +291,52 @@ def name_segments(
             }
         )
     return pl.DataFrame(
-        rows, schema={key: kind for key, kind in NAME_SCHEMA.items() if key != "segmentation"}
+        rows,
+        schema={key: kind for key, kind in NAME_SCHEMA.items() if key not in ("segmentation", "named_as_of")},
     )
 
 
 def name_segmentations(
-    segments: pl.DataFrame, categories: pl.DataFrame, items: pl.DataFrame, words: pl.DataFrame
+    segments: pl.DataFrame,
+    categories: pl.DataFrame,
+    items: pl.DataFrame,
+    words: pl.DataFrame,
+    as_of: datetime | None = None,
+    previous: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Name the segments of several segmentations, each by itself; see `name_segments`.
+
+    A name lasts as long as the id of its segment: what was named at an earlier wall keeps its name, and only
+    segments without one are named.
 
     Args:
         segments: segmentation, segment_id: what to name.
         categories: As in `name_segments`; segment ids are unique over segmentations.
         items: As in `name_segments`.
         words: As in `name_segments`.
+        as_of: The wall of the build.
+        previous: Names of the last build, with the columns of NAME_SCHEMA. Names given at this wall or later
+            are not kept, so that building a wall again gives the same names.
 
     Returns:
         Columns of NAME_SCHEMA, ordered by segmentation and segment.
     """
-    named = [
-        name_segments(group["segment_id"].to_list(), categories, items, words).select(
-            pl.lit(segmentation).alias("segmentation"), pl.all()
+    named = [pl.DataFrame(schema=NAME_SCHEMA)]
+    kept = named[0]
+    if previous is not None and dict(previous.schema) == NAME_SCHEMA:
+        kept = previous.filter(pl.col("named_as_of") < as_of)
+    for (segmentation,), group in segments.sort("segmentation", "segment_id").group_by(
+        "segmentation", maintain_order=True
+    ):
+        old = group.join(kept, on=["segmentation", "segment_id"], maintain_order="left")
+        unnamed = group.join(old, on="segment_id", how="anti", maintain_order="left")["segment_id"].to_list()
+        new = name_segments(unnamed, categories, items, words, old["name"]).select(
+            pl.lit(segmentation).alias("segmentation"),
+            pl.all(),
+            pl.lit(as_of).cast(pl.Datetime("us")).alias("named_as_of"),
         )
-        for (segmentation,), group in segments.sort("segmentation", "segment_id").group_by(
-            "segmentation", maintain_order=True
-        )
-    ]
-    return pl.concat([pl.DataFrame(schema=NAME_SCHEMA), *named])
+        named.append(pl.concat([old.select(*NAME_SCHEMA), new]).sort("segment_id"))
+    return pl.concat(named)
 
 
 def _preferred(frame: pl.DataFrame, segment_ids: Sequence[str]) -> pl.DataFrame:

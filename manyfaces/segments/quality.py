@@ -55,8 +55,8 @@ def measure_quality(
         sample_size: Users that the silhouette is measured on, at most.
 
     Returns:
-        Indices rounded to 6 digits. With fewer than 2 segments or no more users than segments the four
-        indices are None; with 0 users the shares are too.
+        Indices rounded to 6 digits. With fewer than 2 segments, no more users than segments or vectors
+        without dimensions the four indices are None; with 0 users the shares are too.
 
     Raises:
         ValueError: If the lengths differ.
@@ -67,7 +67,7 @@ def measure_quality(
     users, clusters = len(labels), len(found)
     noise_share = _rounded(1 - sizes.sum() / users) if users else None
     smallest_share = _rounded(sizes.min() / users) if clusters else None
-    if clusters < 2 or sizes.sum() <= clusters:
+    if clusters < 2 or sizes.sum() <= clusters or not vectors.shape[1]:
         return Quality(clusters, None, None, None, None, noise_share, smallest_share)
 
     inside = np.asarray(vectors, dtype=np.float64)[labels >= 0]

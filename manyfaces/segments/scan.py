@@ -77,7 +77,7 @@ def take_sample(inputs: FitInputs, limit: int) -> Sample:
 def scan_numbers(spec: Mapping[str, Any], sample: Sample, fitter: Fitter) -> tuple[list[dict], Fit | None]:
     """Try the numbers of segments that a declaration lists and vote for one.
 
-    A candidate at the edge of the list is judged by what lies beyond it, too.
+    A candidate at the edge of the list is judged by what lies beyond it, too; one alone has no rival.
 
     Returns:
         The rows of all candidates, and the fit of the champion: None where all users are one segment.
@@ -87,7 +87,9 @@ def scan_numbers(spec: Mapping[str, Any], sample: Sample, fitter: Fitter) -> tup
     if not possible:
         return one_segment(sample, rejected), None
 
-    guards = {max(possible[0] - 1, 2), min(_next_beyond(possible), distinct - 1)} - set(possible)
+    guards = set()
+    if len(possible) > 1:
+        guards = {max(possible[0] - 1, 2), min(_next_beyond(possible), distinct - 1)} - set(possible)
     fits, rows = {}, []
     for number in sorted(guards | set(possible)):
         fits[number] = fitter(sample.points, number, FULL_STARTS, sample.inputs.seed)
@@ -153,6 +155,6 @@ def measured_row(
 
 
 def _next_beyond(numbers: Sequence[int]) -> int:
-    """Continue an ascending list of candidates by one: the same ratio as between its last two, at least 1."""
+    """Continue an ascending list of at least two by one: the ratio of its last two, at least 1 more."""
     last = numbers[-1]
-    return last + max(1, round(last * (last / numbers[-2] - 1))) if len(numbers) > 1 else last + 1
+    return last + max(1, round(last * (last / numbers[-2] - 1)))

@@ -21,8 +21,8 @@ def half_sample_stability(
     Args:
         points: (n, d) finite numbers.
         labels: (n,) segments found on all points, below 0 for noise.
-        refit: Takes the rows of a half and returns a function that gives the labels of any (m, d) points
-            by the segments of that half, or None where the half is too little.
+        refit: Takes the rows of a half and returns a function that gives the labels of the points by the
+            segments of that half, or None where the half is too little.
         seed: Seed of the halves.
         refits: Number of halves.
 

@@ -1,5 +1,6 @@
 """Names of the clustered segments, from what they like more than everybody does."""
 
+from manyfaces.frames import previous_rows
 from manyfaces.segments.naming import ITEMS_PER_SEGMENT, name_segmentations
 
 
@@ -18,9 +19,12 @@ def model(dbt, session):
             <= {ITEMS_PER_SEGMENT}
     """
     titles = dbt.ref("item_stats").select("item_id, title, category, subcategory")
+    wall = dbt.ref("wall").select("as_of").fetchall()
     return name_segmentations(
         segments.filter("not is_unassigned").select("segmentation, segment_id").pl(),
         categories.filter(liked).select("segment_id, category, users, share, lift").pl(),
         items.filter(liked).query("item_stats", strongest).join(titles, "item_id", how="left").pl(),
         dbt.ref("name_words").pl(),
+        as_of=wall[0][0] if wall else None,
+        previous=previous_rows(session, dbt.this),
     )

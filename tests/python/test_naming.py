@@ -1,4 +1,5 @@
 import json
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -298,3 +299,46 @@ def test_nothing_to_name():
     named = name_segmentations(segments, categories(), items(), NO_WORDS)
     assert named.schema == NAME_SCHEMA
     assert named.is_empty()
+
+
+def test_a_name_lasts_as_long_as_its_id():
+    words = pl.DataFrame(schema={"abbreviation": pl.String, "word": pl.String, "kind": pl.String})
+
+    def liked(**favourites):
+        rows = [
+            {"segment_id": segment.replace("_", "-"), "category": name, "users": 9, "share": 0.9, "lift": 3.0}
+            for segment, name in favourites.items()
+        ]
+        return pl.DataFrame(rows)
+
+    def segments(*ids):
+        return pl.DataFrame({"segmentation": ["taste"] * len(ids), "segment_id": list(ids)})
+
+    items = pl.DataFrame(
+        schema={
+            "segment_id": pl.String,
+            "title": pl.String,
+            "category": pl.String,
+            "subcategory": pl.String,
+            "users": pl.Int64,
+            "share": pl.Float64,
+            "lift": pl.Float64,
+        }
+    )
+    january, february = datetime(2025, 1, 1), datetime(2025, 2, 1)
+    first = name_segmentations(
+        segments("taste-1", "taste-2"), liked(taste_1="coffee", taste_2="tea"), items, words, january
+    )
+    assert first["name"].to_list() == ["Coffee", "Tea"]
+    # Tastes have changed: the old segments keep their names, and nobody else is called Coffee.
+    moved = liked(taste_1="bread", taste_2="tea", taste_3="coffee")
+    second = name_segmentations(segments("taste-1", "taste-3"), moved, items, words, february, first)
+    names = dict(second.select("segment_id", "name").iter_rows())
+    assert names["taste-1"] == "Coffee"
+    assert "Coffee" not in names["taste-3"]
+    assert second["named_as_of"].to_list() == [january, february]
+    # The same wall again: what was named at it is named again.
+    again = name_segmentations(segments("taste-1", "taste-3"), moved, items, words, february, second)
+    assert again.equals(second)
+    anew = name_segmentations(segments("taste-1"), moved, items, words, january, second)
+    assert anew["name"].to_list() == ["Bread"]
