@@ -18,7 +18,7 @@ name_words as (
 spelled as (
     select
         *,
-        {{ spelling('category') }} as spelling
+        trim({{ replace_matches("replace(lower(category), ' and ', ' & ')", '[^a-z0-9&]+', ' ') }}) as spelling
     from category_stats
 ),
 
