@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 
 from manyfaces.progress import say, stage
 from manyfaces.segments.algorithms import ALGORITHMS
-from manyfaces.segments.inputs import Clustering, FitInputs, label_series, labels_of, relations_of
+from manyfaces.segments.inputs import Clustering, FitInputs, label_series
 from manyfaces.segments.settings import INDICES
 from manyfaces.segments.specs import validate_spec
 from manyfaces.segments.users import ASSIGN_BLOCK, check_users

@@ -8,8 +8,9 @@ import polars as pl
 from scipy import sparse
 
 from manyfaces.frames import vector_matrix
+from manyfaces.segments.algorithms import ALGORITHMS
 from manyfaces.segments.clustering import level_name
-from manyfaces.segments.inputs import FitInputs
+from manyfaces.segments.inputs import FitInputs, labels_of, relations_of
 from manyfaces.segments.lasting import DATED_SCHEMA, NO_ROWS, Policy, Profile, divide_again
 from manyfaces.store import ArtifactStore
 
@@ -58,14 +59,13 @@ def dated_clusters(
         own = vectors.filter(segmentation=name).sort("user_key")
         levels = [name, *(level_name(name, segments) for segments in spec.get("levels") or ())]
         last = before.filter(pl.col("segmentation").is_in(levels))
+        reads = ALGORITHMS[spec["algorithm"]].reads
         inputs = FitInputs(
             vectors=vector_matrix(own),
             keys=own["user_key"],
             seed=seed,
-            labels=_labels(own["user_key"], labels) if spec["algorithm"] == "knn" else None,
-            relations=(
-                _relations(own["user_key"], relations) if spec["algorithm"] == "label_propagation" else None
-            ),
+            labels=labels_of(labels, own["user_key"]) if "labels" in reads else None,
+            relations=relations_of(relations, own["user_key"]) if "relations" in reads else None,
         )
         space = own["space"][0] if len(own) else ""
         frames += [
@@ -90,25 +90,6 @@ def _last_wall(previous: pl.DataFrame | None, as_of: Any) -> pl.DataFrame:
         return NO_ROWS
     earlier = previous.filter(pl.col("as_of") < as_of)
     return earlier.filter(pl.col("as_of") == pl.col("as_of").max().over("segmentation"))
-
-
-def _labels(keys: pl.Series, labels: pl.DataFrame) -> np.ndarray:
-    first = labels.group_by("user_key").agg(pl.col("label").min())
-    joined = keys.to_frame().join(first, on="user_key", how="left", maintain_order="left")
-    return joined["label"].to_numpy().astype(object)
-
-
-def _relations(keys: pl.Series, relations: pl.DataFrame) -> sparse.csr_array:
-    """Return symmetric weights among the users: what either says of the other, added up."""
-    rows = keys.to_frame().with_row_index("row")
-    pairs = relations.join(rows, on="user_key").join(
-        rows.rename({"row": "related_row", "user_key": "related_user_key"}), on="related_user_key"
-    )
-    one_way = sparse.csr_array(
-        (pairs["weight"].to_numpy().astype(np.float64), (pairs["row"], pairs["related_row"])),
-        shape=(len(keys), len(keys)),
-    )
-    return sparse.csr_array(one_way + one_way.T)
 
 
 def _profile(keys: pl.Series, users: pl.DataFrame, shares: pl.DataFrame) -> Profile:

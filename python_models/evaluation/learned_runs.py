@@ -23,7 +23,7 @@ def model(dbt, session):
         name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
         for name, table in tables.items()
     }
-    # Vectors of an encoder carry its run, or the version of a text encoder; only fused ones have a run of their own.
+    # Only fused vectors have a run of their own: others lie in the space of their encoder.
     spaces = dbt.ref("segmentation_vectors").filter("starts_with(space, 'space_')").select("space").distinct()
     runs["segmentation_vectors"] = [space for (space,) in spaces.fetchall()]
     return learned_runs_table(
