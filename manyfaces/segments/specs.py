@@ -5,13 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from manyfaces.embeddings.encoders import registry
 from manyfaces.segments.requirements import REQUIREMENTS
 from manyfaces.segments.settings import ALGORITHM_SETTINGS, setting_problem
 
-ENCODERS = (
-    *("fused", "vae", "text", "factors"),
-    *("dense_vae", "autoencoder", "adversarial", "deep_clustering", "sequence", "graph"),
-)
+ENCODERS = tuple(sorted({*registry.TABLE_ENCODERS, *registry.ENCODERS}))
 BLOCKS = ("activity", "categories", "text", "vae", "factors", "attributes")
 # The lists for visitors about whom nothing is known have this name.
 RESERVED_NAMES = ("everyone",)

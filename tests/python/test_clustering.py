@@ -3,6 +3,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from dated import dated
 from scipy.spatial.distance import cdist
 from sklearn.cluster import DBSCAN
 from sklearn.datasets import make_blobs
@@ -15,15 +16,14 @@ from manyfaces.segments.candidates import candidate_row, elect, elect_radius
 from manyfaces.segments.clustering import (
     CANDIDATE_SCHEMA,
     CENTROID_SCHEMA,
-    CLUSTER_SCHEMA,
     candidate_frame,
     centroid_frame,
     fit_segmentation,
-    fit_segmentations,
 )
 from manyfaces.segments.density import knee_radius
 from manyfaces.segments.inputs import FitInputs
 from manyfaces.segments.kmeans import kmeans_from
+from manyfaces.segments.lasting import DATED_SCHEMA
 from manyfaces.segments.quality import Quality
 from manyfaces.segments.settings import DEFAULT_VOTE
 from manyfaces.segments.specs import python_specs, validate_spec
@@ -54,6 +54,12 @@ def frame(vectors):
         {"user_key": keys(len(vectors)), "vector": np.asarray(vectors, np.float32).tolist()},
         schema={"user_key": pl.String, "vector": pl.List(pl.Float32)},
     )
+
+
+def numbered(clusters):
+    """The segments that users are in."""
+    inside = clusters.filter(pl.col("cluster") >= 0)
+    return inside.select("segmentation", "cluster", "segment_number", "run_id").unique().sort(pl.all())
 
 
 def planted(users, dims=16, segments=6, outliers=0.05, seed=0):
@@ -304,12 +310,11 @@ def test_knee_is_where_the_curve_bends():
 @pytest.mark.filterwarnings("error")
 def test_degenerate_users_get_typed_rows(spec, vectors, store):
     users = frame(vectors)
-    sources = {spec["encoder"]: users}
-    clusters = fit_segmentations([spec], sources, 7, store)
-    assert clusters.schema == CLUSTER_SCHEMA
+    clusters = dated([spec], users, store)
+    assert clusters.schema == DATED_SCHEMA
     assert clusters["user_key"].to_list() == users["user_key"].to_list()
     runs = clusters["run_id"].unique().to_list()
-    candidates, centroids = candidate_frame(runs, store), centroid_frame(runs, store)
+    candidates, centroids = candidate_frame(runs, store), centroid_frame(numbered(clusters), store)
     assert candidates.schema == CANDIDATE_SCHEMA
     assert centroids.schema == CENTROID_SCHEMA
     assert candidates["is_champion"].sum() == len(runs)
@@ -329,7 +334,7 @@ def test_more_segments_than_users_are_not_tried(store):
 
 
 def test_one_user_is_one_segment(store):
-    clusters = fit_segmentations([TASTE], {"fused": frame([[1.0, 2.0]])}, 7, store)
+    clusters = dated([TASTE], frame([[1.0, 2.0]]), store)
     assert clusters.select("cluster", "distance", "second_distance", "margin").row(0) == (0, 0.0, None, None)
 
 
@@ -416,14 +421,14 @@ def test_segmentations_made_in_sql_are_passed_over():
 def test_tables_of_two_segmentations_fit_together(store):
     vectors, _ = planted(500)
     shuffled = frame(vectors).sample(fraction=1, shuffle=True, seed=2)
-    clusters = fit_segmentations([TASTE, DENSITY], {"fused": shuffled, "vae": shuffled}, 7, store)
+    clusters = dated([TASTE, DENSITY], shuffled, store)
     assert clusters["segmentation"].unique(maintain_order=True).to_list() == ["taste", "density"]
     assert clusters.group_by("segmentation").len()["len"].to_list() == [500, 500]
     assert clusters.filter(pl.col("cluster") < 0)["distance"].null_count() == (clusters["cluster"] < 0).sum()
     assert clusters["margin"].drop_nulls().is_between(0, 1).all()
 
     runs = sorted(clusters["run_id"].unique())
-    centroids = centroid_frame(runs, store)
+    centroids = centroid_frame(numbered(clusters), store)
     sizes = clusters.filter(pl.col("cluster") >= 0).group_by("segmentation", "cluster").len("users")
     joined = centroids.join(sizes, on=["segmentation", "cluster"], validate="1:1")
     assert (joined["users"] == joined["users_right"]).all()
@@ -437,8 +442,8 @@ def test_tables_of_two_segmentations_fit_together(store):
 
 def test_nearest_centre_of_the_table_is_the_segment(store):
     vectors, _ = planted(400)
-    clusters = fit_segmentations([TASTE], {"fused": frame(vectors)}, 7, store)
-    centroids = centroid_frame(clusters["run_id"].unique().to_list(), store)
+    clusters = dated([TASTE], frame(vectors), store)
+    centroids = centroid_frame(numbered(clusters), store)
     nearest = cdist(vectors, np.array(centroids["centroid"].to_list())).argmin(axis=1)
     assert (nearest == clusters["cluster"].to_numpy()).all()
 
