@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.spatial.distance import cdist
+from segment_users import keys, planted
 from sklearn.cluster import DBSCAN
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
@@ -11,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from manyfaces.frames import vector_matrix
 from manyfaces.segments import density, kmeans
+from manyfaces.segments.algorithms import ALGORITHMS
 from manyfaces.segments.candidates import candidate_row, elect, elect_radius
 from manyfaces.segments.clustering import (
     CANDIDATE_SCHEMA,
@@ -45,28 +47,11 @@ def store(tmp_path):
     return ArtifactStore(tmp_path)
 
 
-def keys(count):
-    return [f"user{number:06d}" for number in range(count)]
-
-
 def frame(vectors):
     return pl.DataFrame(
         {"user_key": keys(len(vectors)), "vector": np.asarray(vectors, np.float32).tolist()},
         schema={"user_key": pl.String, "vector": pl.List(pl.Float32)},
     )
-
-
-def planted(users, dims=16, segments=6, outliers=0.05, seed=0):
-    """Blobs of unequal size and, behind them in random order, outliers with the label -1."""
-    random = np.random.default_rng(seed)
-    parts = np.linspace(1, 3, segments)
-    sizes = (users * (1 - outliers) * parts / parts.sum()).astype(int)
-    centres = random.uniform(-6, 6, (segments, dims))
-    vectors, truth = make_blobs(sizes, dims, centers=centres, random_state=seed)
-    outside = random.uniform(-14, 14, (users - len(vectors), dims))
-    order = random.permutation(users)
-    truth = np.append(truth, np.full(len(outside), -1))
-    return np.vstack([vectors, outside])[order].astype(np.float32), truth[order]
 
 
 def fit(spec, vectors, keys, store, seed=7, **more):
@@ -197,7 +182,7 @@ def test_indices_that_only_drift_decide_nothing():
 
 
 def test_unstable_candidates_lose_and_more_than_enough_stability_wins_nothing():
-    rows = [row(k, 0.5, stability=value) for k, value in ((3, 0.91), (4, 0.99), (5, 0.3))]
+    rows = [row(k, 0.5, stability=value) for k, value in ((3, 0.91), (4, 0.99), (5, 0.75))]
     assert elect(rows, [3, 4, 5], 0, DEFAULT_VOTE)["clusters"] == 3
     assert rows[2]["mean_rank"] > rows[1]["mean_rank"] == rows[0]["mean_rank"]
 
@@ -286,7 +271,7 @@ def test_knee_is_where_the_curve_bends():
 # --- input that is small, empty or wrong --------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", [TASTE, DENSITY], ids=["kmeans", "dbscan"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     "vectors",
     [
@@ -302,10 +287,18 @@ def test_knee_is_where_the_curve_bends():
     ids=["nobody", "nothing", "one", "two equal", "constant", "three", "two points", "no dimensions"],
 )
 @pytest.mark.filterwarnings("error")
-def test_degenerate_users_get_typed_rows(spec, vectors, store):
+def test_degenerate_users_get_typed_rows(algorithm, vectors, store):
+    required = {"kmeans": {"candidates": [3, 4]}, "ward": {"levels": [3, 6]}}
+    required["gaussian_mixture"] = required["kmeans"]
+    spec = {"name": "any", "vectors": "vae", "algorithm": algorithm, **required.get(algorithm, {})}
     users = frame(vectors)
-    sources = {spec["vectors"]: users}
-    clusters = fit_segmentations([spec], sources, 7, store)
+    labels = pl.DataFrame(
+        {"user_key": ["user000000", "user000001", "ghost"], "label": ["red", "blue", "red"]}
+    )
+    relations = pl.DataFrame(
+        {"user_key": ["user000000"], "related_user_key": ["user000001"], "weight": [1.0]},
+    )
+    clusters = fit_segmentations([spec], {"vae": users}, 7, store, labels, relations)
     assert clusters.schema == CLUSTER_SCHEMA
     assert clusters["user_key"].to_list() == users["user_key"].to_list()
     runs = clusters["run_id"].unique().to_list()
