@@ -30,5 +30,12 @@ def inputs_of(vectors, **more):
     return FitInputs(vectors, pl.Series(keys(len(vectors)), dtype=pl.String), **({"seed": 7} | more))
 
 
+def spec_of(algorithm):
+    """The shortest declaration of an algorithm."""
+    required = {"kmeans": {"candidates": [3, 4]}, "ward": {"levels": [3, 6]}}
+    required["gaussian_mixture"] = required["kmeans"]
+    return {"name": "any", "vectors": "vae", "algorithm": algorithm, **required.get(algorithm, {})}
+
+
 def champion_of(clustering):
     return next(row for row in clustering.candidates if row["is_champion"])

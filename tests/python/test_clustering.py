@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.spatial.distance import cdist
-from segment_users import keys, planted
+from segment_users import keys, planted, spec_of
 from sklearn.cluster import DBSCAN
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
@@ -288,9 +288,7 @@ def test_knee_is_where_the_curve_bends():
 )
 @pytest.mark.filterwarnings("error")
 def test_degenerate_users_get_typed_rows(algorithm, vectors, store):
-    required = {"kmeans": {"candidates": [3, 4]}, "ward": {"levels": [3, 6]}}
-    required["gaussian_mixture"] = required["kmeans"]
-    spec = {"name": "any", "vectors": "vae", "algorithm": algorithm, **required.get(algorithm, {})}
+    spec = spec_of(algorithm)
     users = frame(vectors)
     labels = pl.DataFrame(
         {"user_key": ["user000000", "user000001", "ghost"], "label": ["red", "blue", "red"]}
