@@ -284,6 +284,6 @@ def measure_distances(points: np.ndarray, labels: np.ndarray, centroids: np.ndar
         if len(centroids) > 1:
             distances[rows, labels[block]] = np.inf
             second[block] = distances.min(axis=1)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         margin = np.where(second > 0, np.clip((second - own) / second, 0, 1).round(6), second * 0)
     return {"distance": own, "second_distance": second, "margin": margin}

@@ -27,8 +27,6 @@ MODEL_VERSION = "hdbscan-1"
 
 # Candidates of the smallest group where none are given: these shares of the users that are fitted.
 SMALLEST_SHARES = (0.005, 0.01, 0.02, 0.04)
-# A user outside the sample may be as far from a group as all but the farthest of its own users.
-REACH_QUANTILE = 0.99
 
 
 def fit_hdbscan(spec: Mapping[str, Any], inputs: FitInputs) -> Clustering:
@@ -84,7 +82,7 @@ def join_groups(
     Returns:
         A function that takes (n, d) users and returns their (n,) groups, NOISE for none, and the (n,) rows of
         the nearest grouped users in the sample. The mutual reach to that user, which is the distance or, if
-        larger, one of the two densities, must not exceed the REACH_QUANTILE of the reaches in the group.
+        larger, one of the two densities, must not exceed the largest such reach in the group.
     """
     around = NearestNeighbors(n_neighbors=min_samples).fit(sample)
     grouped = np.flatnonzero(labels >= 0)
@@ -99,12 +97,8 @@ def join_groups(
     # Of two nearest grouped users the first is the user, or an equal one.
     distances, nearest = inside.kneighbors(sample[grouped])
     own_reach = mutual(distances[:, 1], density[grouped], grouped[nearest[:, 1]])
-    limit = np.array(
-        [
-            np.quantile(own_reach[labels[grouped] == group], REACH_QUANTILE)
-            for group in range(labels.max() + 1)
-        ]
-    ).round(9)
+    limit = np.zeros(labels.max() + 1)
+    np.maximum.at(limit, labels[grouped], own_reach)
 
     def join(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not len(points):

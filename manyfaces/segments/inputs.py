@@ -91,7 +91,7 @@ def relations_of(table: pl.DataFrame, keys: pl.Series) -> sparse.csr_array:
 
     Args:
         table: Frame user_key, related_user_key, weight. Both directions and all rows of a pair are added up;
-            rows of a user with himself or of users who are not in `keys` are passed over.
+            a row of one user only or of users who are not in `keys` is passed over.
         keys: (n,) user keys.
     """
     places = keys.alias("user_key").to_frame().with_row_index("place")

@@ -51,7 +51,9 @@ def fit_knn(spec: Mapping[str, Any], inputs: FitInputs) -> Clustering:
 
     labelled = np.flatnonzero(codes >= 0)
     labelled = labelled[hash_sample(inputs.keys.gather(labelled), settings["max_fit_users"])]
-    known, known_codes = inputs.vectors[labelled], codes[labelled]
+    # Vectors without dimensions are all equal, like zeros.
+    vectors = inputs.vectors if inputs.vectors.shape[1] else np.zeros((len(codes), 1), np.float32)
+    known, known_codes = vectors[labelled], codes[labelled]
     # Numbers are compared on few users; as hashes decide, those of the comparison are among the known.
     compared = hash_sample(inputs.keys.gather(labelled), CHOICE_USERS)
     rows = hash_sample(inputs.keys, CHOICE_USERS)
@@ -60,8 +62,8 @@ def fit_knn(spec: Mapping[str, Any], inputs: FitInputs) -> Clustering:
         model = KNeighborsClassifier(number, weights="distance")
         accuracy = _accuracy(model, known[compared], known_codes[compared], inputs.seed)
         models[number] = model.fit(known, known_codes)
-        labels, _ = _classify(model, inputs.vectors[rows], codes[rows], settings["min_probability"])
-        quality = measure_quality(inputs.vectors[rows], labels, inputs.seed)
+        labels, _ = _classify(model, vectors[rows], codes[rows], settings["min_probability"])
+        quality = measure_quality(vectors[rows], labels, inputs.seed)
         candidates.append(
             candidate_row(
                 quality.clusters,
@@ -73,7 +75,7 @@ def fit_knn(spec: Mapping[str, Any], inputs: FitInputs) -> Clustering:
         )
     champion = _elect_accuracy(candidates, known_codes)
     model = models[champion["parameters"]["neighbours"]]
-    labels, probability = _classify(model, inputs.vectors, codes, settings["min_probability"])
+    labels, probability = _classify(model, vectors, codes, settings["min_probability"])
     used = [names[code] for code in np.unique(labels[labels >= 0])]
     return group_clustering(inputs.vectors, labels, candidates, names=used, probability=probability)
 
