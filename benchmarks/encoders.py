@@ -92,7 +92,7 @@ def simulated(folder: Path, users: int) -> tuple[UserHistory, np.ndarray]:
 
 
 def planted(users: int) -> tuple[UserHistory, np.ndarray]:
-    """Draw users with six segments that show in items, their order and features; 0 marks outliers."""
+    """Draw users with six segments that show in items and features; 0 marks outliers. Order says nothing."""
     random = np.random.default_rng(SEED)
     items, features = 300, 24
     segment = np.where(random.random(users) < OUTLIER_SHARE, 0, random.integers(1, SEGMENTS + 1, users))
@@ -104,12 +104,14 @@ def planted(users: int) -> tuple[UserHistory, np.ndarray]:
     activity = random.normal(0, 1.5, (users, 1)) @ random.normal(0, 1, (1, features))
     values = means[segment] + activity + random.normal(0, 0.7, (users, features))
     values[segment == 0] += random.normal(0, 3, (int((segment == 0).sum()), features))
+    owners = np.repeat(np.arange(users), np.diff(matrix.indptr))
+    in_time = np.lexsort((random.random(matrix.nnz), owners))
     return UserHistory(
         item_ids=np.array([f"item-{number:03}" for number in range(items)]),
         matrix=matrix,
         feature_names=np.array([f"feature_{number:02}_normalised" for number in range(features)]),
         features=((values - values.mean(axis=0)) / values.std(axis=0)).astype(np.float32),
-        sequence_items=matrix.indices.astype(np.int32),
+        sequence_items=matrix.indices[in_time].astype(np.int32),
         sequence_offsets=matrix.indptr.astype(np.int64),
     ), segment
 
