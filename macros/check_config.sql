@@ -51,6 +51,7 @@
         'factor_dims': {'type': 'integer', 'low': 1},
         'fusion_weights': {'type': 'mapping'},
         'fusion_dims': {'type': 'integer', 'low': 2},
+        'encoders': {'type': 'mapping'},
         'segmentations': {'type': 'list'},
         'default_segmentation': {'type': 'text'},
         'demographic_columns': {'type': 'list'},

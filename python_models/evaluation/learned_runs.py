@@ -11,6 +11,7 @@ def model(dbt, session):
         "user_factors": dbt.ref("user_factors"),
         "item_factors": dbt.ref("item_factors"),
         "user_embeddings": dbt.ref("user_embeddings"),
+        "user_encodings": dbt.ref("user_encodings"),
         "user_clusters": dbt.ref("user_clusters"),
         "user_positions": dbt.ref("user_positions"),
         "collaborative_candidates": dbt.ref("collaborative_candidates"),

@@ -4,8 +4,14 @@ from manyfaces.runs import training_epochs_table
 
 
 def model(dbt, session):
-    vae_runs = dbt.ref("user_vae_embeddings").select("run_id").distinct().fetchall()
+    tables = {
+        "user_vae_embeddings": dbt.ref("user_vae_embeddings"),
+        "user_encodings": dbt.ref("user_encodings"),
+    }
     return training_epochs_table(
-        {"user_vae_embeddings": [run_id for (run_id,) in vae_runs]},
+        {
+            name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
+            for name, table in tables.items()
+        },
         store_dir=str(dbt.config.meta_get("store_dir")),
     )

@@ -7,13 +7,8 @@ from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from manyfaces.embeddings.autoencoder import (
-    VaeParameters,
-    VariationalAutoencoder,
-    encode,
-    fit_vae,
-    kl_divergence,
-)
+from manyfaces.embeddings.autoencoder import VaeParameters, encode, fit_vae
+from manyfaces.embeddings.networks import VariationalAutoencoder, kl_divergence
 from manyfaces.store import Artifact, ArtifactStore
 
 PARAMETERS = VaeParameters(
@@ -137,6 +132,24 @@ def test_the_weights_of_the_best_epoch_are_kept():
     loss = 0.5 * np.square(decoded - rows).sum(axis=1).mean()
     assert loss == pytest.approx(log[metrics["best_epoch"] - 1]["validation_loss"], abs=1e-4)
     assert loss < log[-1]["validation_loss"]
+
+
+def test_dense_rows_are_validated_with_the_final_weight_of_the_divergence():
+    rows = np.random.default_rng(2).normal(size=(9, 5)).astype(np.float32)
+    # In the first of nine epochs the weight is a third of the final one.
+    settings = replace(
+        PARAMETERS, likelihood="gaussian", max_beta=0.7, max_epochs=9, patience=1, learning_rate=9.0
+    )
+    artifact = fit_vae(rows, settings)
+    first = artifact.meta["log"][0]
+    assert artifact.meta["metrics"]["best_epoch"] == 1
+    assert first["beta"] == pytest.approx(0.7 / 3, abs=1e-6)
+    model = VariationalAutoencoder(5, "gaussian", (32,), 6, 0.5)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in artifact.arrays.items()})
+    decoded, mean, log_variance = model.eval()(torch.from_numpy(rows))
+    reconstruction = model.reconstruction_loss(decoded, torch.from_numpy(rows)).mean()
+    expected = reconstruction + 0.7 * kl_divergence(mean, log_variance).mean()
+    assert first["validation_loss"] == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_dropout_shrinks_the_gap_between_training_and_validation():

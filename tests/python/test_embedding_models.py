@@ -60,6 +60,7 @@ INPUTS = {
     "user_category_weights": (
         "user_index integer, category_index integer, category varchar, weight float, share float"
     ),
+    "user_encodings": "run_id varchar",
     "user_clusters": "run_id varchar",
     "user_positions": "run_id varchar",
     "collaborative_candidates": "run_id varchar",
