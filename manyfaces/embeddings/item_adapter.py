@@ -1,0 +1,260 @@
+"""Adapter of item text vectors: moves texts together that the same users took, and leaves the encoder frozen.
+
+A vector v becomes the direction of v + B A v, with A and B of a low rank (as in Hu et al. 2022, LoRA, but
+behind the encoder instead of inside it). B starts at 0, that is, at the frozen vectors. Training lowers
+InfoNCE (van den Oord, Li & Vinyals 2018): of all texts in a batch, find the one that goes with this one. The
+others in the batch occur as often as they do in the pairs, so that a text gains nothing by being popular.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import nn
+from torch.nn import functional
+
+from manyfaces.embeddings.descent import DescentParameters, descend, fixed_threads, require
+from manyfaces.embeddings.pooling import round_vectors
+from manyfaces.store import Artifact
+
+MODEL_VERSION = "text-adapter-1"
+VALIDATION_SHARE = 0.1
+MAX_VALIDATION_PAIRS = 20_000
+# A held-out partner is ranked among so many texts.
+CANDIDATES = 100
+BLOCK_QUESTIONS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterParameters(DescentParameters):
+    """Parameters of an adapter; see DescentParameters for the others.
+
+    Attributes:
+        rank: Rank of the change; the adapter has 2 * rank * length of a vector weights.
+        temperature: Cosines are divided by it before the softmax.
+        max_pairs_per_user: Pairs that are drawn from one user, at most.
+        max_pairs: Pairs in all, at most.
+    """
+
+    max_epochs: int = 20
+    patience: int = 3
+    learning_rate: float = 0.002
+    batch_size: int = 512
+    rank: int = 32
+    temperature: float = 0.1
+    max_pairs_per_user: int = 100
+    max_pairs: int = 200_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ValueError: If a parameter is out of its range.
+        """
+        super().__post_init__()
+        require(self, at_least_one=("rank", "max_pairs_per_user", "max_pairs"), above_zero=("temperature",))
+
+
+def sample_pairs(
+    user_text_weights: sparse.csr_array, max_pairs_per_user: int, max_pairs: int, seed: int
+) -> np.ndarray:
+    """Draw pairs of different texts that one user took, whichever user that is.
+
+    Both texts are drawn evenly from those of the user. No user gives more pairs than there are of the user's
+    texts, and where all users together would give too many, a random sample of the users gives them.
+
+    Args:
+        user_text_weights: Users x texts (n, t); cells above 0 count.
+        max_pairs_per_user: Pairs that are drawn from one user, at most.
+        max_pairs: Pairs in all, at most.
+        seed: Seed of the sample.
+
+    Returns:
+        int64 (p, 2), the smaller text first, sorted; a pair occurs as often as it was drawn.
+    """
+    taken = sparse.csr_array(user_text_weights > 0)
+    taken.sort_indices()
+    random = np.random.default_rng(seed)
+    texts = np.diff(taken.indptr).astype(np.int64)
+    wanted = np.minimum(texts * (texts - 1) // 2, max_pairs_per_user)
+    order = random.permutation(len(texts))
+    users = np.sort(order[: np.searchsorted(np.cumsum(wanted[order]), max_pairs, side="right")])
+    starts, counts = (np.repeat(values[users], wanted[users]) for values in (taken.indptr, texts))
+    first = random.integers(0, counts)
+    # Any of the others: a step of at least one around the circle of the user's texts.
+    second = (first + random.integers(1, counts)) % counts
+    pairs = np.stack([taken.indices[starts + first], taken.indices[starts + second]], axis=1)
+    pairs = np.sort(pairs.astype(np.int64), axis=1)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def fit_adapter(vectors: np.ndarray, pairs: np.ndarray, parameters: AdapterParameters) -> Artifact:
+    """Train an adapter until it no longer finds held-out pairs better.
+
+    A tenth of the distinct pairs is held out with all their repetitions. The metrics say how well the partner
+    in a held-out pair is found, by cosine, among CANDIDATES texts, the others being partners of other held-out
+    pairs: mean reciprocal rank, and AUC, the share of the others that it beats; frozen and adapted.
+
+    Args:
+        vectors: Frozen vectors of the texts (t, d).
+        pairs: Texts that belong together (p, 2), as of `sample_pairs`.
+        parameters: See AdapterParameters.
+
+    Returns:
+        Arrays down (rank, d) and up (d, rank); none if there are too few pairs to hold any out, so that the
+        vectors stay as they are.
+
+    Raises:
+        ValueError: If a pair names a text that there is not.
+    """
+    if len(pairs) and (pairs.min() < 0 or pairs.max() >= len(vectors)):
+        raise ValueError(
+            f"The pairs name text {pairs.max()}, but there are {len(vectors)} vectors: build both anew."
+        )
+    meta = {
+        "algorithm": "contrastive adapter of text vectors, InfoNCE",
+        "parameters": asdict(parameters),
+        "rows": len(vectors),
+        "metrics": {"pairs": len(pairs)},
+        "log": [],
+    }
+    random = np.random.default_rng(parameters.seed)
+    training, held_out = _split(pairs, random)
+    if not len(held_out) or not len(training):
+        return Artifact({}, meta)
+    questions = _questions(held_out, random)
+    with fixed_threads():
+        return _train(vectors, training, held_out, questions, parameters, random, meta)
+
+
+def apply_adapter(vectors: np.ndarray, artifact: Artifact) -> np.ndarray:
+    """Return the adapted vectors (t, d; float32, length 1 or 0, 6 digits); any texts, seen in the fit or not.
+
+    An adapter without weights returns the vectors as they are.
+
+    Raises:
+        ValueError: If the vectors are of another length than those of the fit.
+    """
+    if not artifact.arrays:
+        return vectors
+    down, up = artifact.arrays["down"], artifact.arrays["up"]
+    if vectors.shape[1] != down.shape[1]:
+        raise ValueError(f"The adapter reads vectors of length {down.shape[1]}, not {vectors.shape[1]}.")
+    with fixed_threads(), torch.inference_mode():
+        adapter = _Adapter(torch.from_numpy(down), torch.from_numpy(up))
+        return round_vectors(adapter(torch.from_numpy(vectors)).numpy())
+
+
+class _Adapter(nn.Module):
+    def __init__(self, down: torch.Tensor, up: torch.Tensor) -> None:
+        super().__init__()
+        self.down, self.up = nn.Parameter(down), nn.Parameter(up)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return functional.normalize(vectors + vectors @ self.down.T @ self.up.T)
+
+
+def _split(pairs: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return training pairs, with their repetitions, and distinct held-out pairs."""
+    distinct, which = np.unique(pairs, axis=0, return_inverse=True)
+    held_out = np.zeros(len(distinct), bool)
+    count = min(int(len(distinct) * VALIDATION_SHARE), MAX_VALIDATION_PAIRS)
+    held_out[random.permutation(len(distinct))[:count]] = True
+    is_held_out = held_out[which.ravel()]
+    return pairs[~is_held_out], pairs[is_held_out]
+
+
+def _train(
+    vectors: np.ndarray,
+    training: np.ndarray,
+    held_out: np.ndarray,
+    questions: np.ndarray,
+    parameters: AdapterParameters,
+    random: np.random.Generator,
+    meta: dict,
+) -> Artifact:
+    frozen = torch.from_numpy(vectors)
+    dims = vectors.shape[1]
+    generator = torch.Generator().manual_seed(parameters.seed)
+    down = torch.randn((parameters.rank, dims), generator=generator) / dims**0.5
+    adapter = _Adapter(down, torch.zeros((dims, parameters.rank)))
+    steps = -(-len(training) // parameters.batch_size)
+
+    def losses() -> Iterator[torch.Tensor]:
+        for chosen in np.array_split(random.permutation(len(training)), steps):
+            yield contrastive_loss(adapter, frozen, training[chosen], parameters.temperature)
+
+    blocks = np.array_split(held_out, -(-len(held_out) // parameters.batch_size))
+
+    def validate() -> float:
+        return float(
+            np.mean([contrastive_loss(adapter, frozen, block, parameters.temperature) for block in blocks])
+        )
+
+    frozen_metrics = _retrieval(functional.normalize(frozen), questions, "frozen")
+    course = descend(adapter, losses, validate, steps, parameters, "text adapter")
+    with torch.inference_mode():
+        adapted_metrics = _retrieval(adapter(frozen), questions, "adapted")
+    meta["log"] = course.log
+    meta["metrics"] |= (
+        frozen_metrics
+        | adapted_metrics
+        | {
+            "epochs": len(course.log),
+            "best_epoch": course.best_epoch,
+            "validation_loss": round(course.best_loss, 6),
+            "held_out_pairs": len(held_out),
+            "trainable_parameters": sum(weight.numel() for weight in adapter.parameters()),
+        }
+    )
+    return Artifact({name: weight.numpy() for name, weight in adapter.state_dict().items()}, meta)
+
+
+def contrastive_loss(
+    adapter: nn.Module, vectors: torch.Tensor, pairs: np.ndarray, temperature: float
+) -> torch.Tensor:
+    """Return InfoNCE of pairs (b, 2), in nats: find the second text from the first, and the other way round.
+
+    Where a text occurs several times in the batch, its repetitions are no wrong answers.
+    """
+    first, second = torch.from_numpy(pairs).T
+    similarities = adapter(vectors[first]) @ adapter(vectors[second]).T / temperature
+    right = torch.arange(len(pairs))
+    other = ~torch.eye(len(pairs), dtype=torch.bool)
+    forward = similarities.masked_fill(other & _same(second, second), -torch.inf)
+    backward = similarities.T.masked_fill(other & _same(first, first), -torch.inf)
+    return (functional.cross_entropy(forward, right) + functional.cross_entropy(backward, right)) / 2
+
+
+def _same(texts: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    return texts[:, None] == others
+
+
+def _questions(held_out: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return (q, 1 + CANDIDATES): a text, its partner, and partners of other held-out pairs."""
+    others = held_out[random.integers(0, len(held_out), (len(held_out), CANDIDATES - 1)), 1]
+    return np.concatenate([held_out, others], axis=1)
+
+
+def _retrieval(vectors: torch.Tensor, questions: np.ndarray, name: str) -> dict[str, float]:
+    """Return mean reciprocal rank and AUC of the partners; a tie counts half, the partner itself not at all."""
+    reciprocal, beaten, counted = 0.0, 0.0, 0
+    for block in np.array_split(questions, -(-len(questions) // BLOCK_QUESTIONS)):
+        texts = torch.from_numpy(block)
+        similarities = (vectors[texts[:, 1:]] @ vectors[texts[:, 0], :, None]).squeeze(-1)
+        # Neither the text itself nor its partner is a wrong answer.
+        wrong = (texts[:, 2:] != texts[:, :1]) & (texts[:, 2:] != texts[:, 1:2])
+        above, ties = (
+            (compare(similarities[:, 1:], similarities[:, :1]) & wrong).sum(dim=1).double()
+            for compare in (torch.gt, torch.eq)
+        )
+        better = above + ties / 2
+        reciprocal += (1 / (1 + better)).sum().item()
+        beaten += (wrong.sum(dim=1) - better).sum().item()
+        counted += int(wrong.sum())
+    return {
+        f"{name}_mean_reciprocal_rank": round(reciprocal / len(questions), 6),
+        f"{name}_auc": round(beaten / counted, 6) if counted else 0.5,
+    }
