@@ -23,7 +23,9 @@ def builds(tmp_path, monkeypatch):
                     "create table staging.stg_events as "
                     "select unnest([timestamp '2025-01-01', timestamp '2025-02-28 23:59:59']) as event_at"
                 ).fetchall()
-                connection.execute("create table features.wall as select timestamp '2025-03-01' as as_of").fetchall()
+                connection.execute(
+                    "create table features.wall as select timestamp '2025-03-01' as as_of"
+                ).fetchall()
         recorded.append(list(arguments))
         return "--fail" not in arguments or len(recorded) < 2
 
