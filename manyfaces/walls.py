@@ -22,7 +22,7 @@ _CHOOSING = ("--select", "-s", "--models", "-m", "--exclude", "--selector")
 def build_walls(
     arguments: Sequence[str], walls: int, days: int, database: Path | str, out: TextIO | None = None
 ) -> bool:
-    """Build everything at walls that lie some days apart, earliest first, the last being the wall of the settings.
+    """Build everything at walls some days apart, earliest first; the last is the wall of the settings.
 
     Walls before the first event are left out. Each build adds its rows to the dated tables.
 

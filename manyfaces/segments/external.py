@@ -25,8 +25,8 @@ def agreement_with_labels(assignments: pl.DataFrame, labels: pl.DataFrame) -> pl
     """Compare every segmentation with the labels of its users.
 
     Args:
-        assignments: segmentation, user_key, segment_id, is_unassigned: one row per segmentation and user; users
-            without a label do not matter.
+        assignments: segmentation, user_key, segment_id, is_unassigned; one row per segmentation and user.
+            Users without a label do not matter.
         labels: user_key, label. Users with several labels are left out and counted.
 
     Returns:
@@ -36,9 +36,7 @@ def agreement_with_labels(assignments: pl.DataFrame, labels: pl.DataFrame) -> pl
     """
     if labels.is_empty():
         return pl.DataFrame(schema=AGREEMENT_SCHEMA)
-    labelled = labels.group_by("user_key").agg(
-        pl.col("label").n_unique().alias("labels"), pl.col("label").min()
-    )
+    labelled = labels.group_by("user_key").agg(pl.col("label").min(), labels=pl.col("label").n_unique())
     clear = labelled.filter(pl.col("labels") == 1).select("user_key", "label")
     rows = []
     for (segmentation,), members in sorted(assignments.group_by("segmentation"), key=lambda group: group[0]):
@@ -60,8 +58,8 @@ def agreement_with_labels(assignments: pl.DataFrame, labels: pl.DataFrame) -> pl
 def _measures(joined: pl.DataFrame) -> dict[str, float]:
     """Return the six measures of users with segment_id, is_unassigned and label; none for no users.
 
-    Adjusted Rand index (Hubert and Arabie 1985) and normalised mutual information (arithmetic mean, equal to the
-    V-measure of Rosenberg and Hirschberg 2007) count the unassigned as one more group.
+    Adjusted Rand index (Hubert and Arabie 1985) and normalised mutual information (arithmetic mean, equal to
+    the V-measure of Rosenberg and Hirschberg 2007) count the unassigned as one more group.
     """
     if joined.is_empty():
         return {}

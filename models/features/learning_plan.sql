@@ -9,6 +9,7 @@
 }}
 {%- set policy = var('retrain_when') %}
 {%- set bounds = policy if policy is mapping else {} %}
+{%- set never = '; retrain_when is never' if policy == 'never' else '' %}
 
 with wall as (
     select * from {{ ref('wall') }}
@@ -110,7 +111,8 @@ measured as (
                 then round(users.new_users / nullif(cast(users.users as double), 0), 6)
         end as new_user_share,
         case
-            when reference.reference_as_of is not null then round(items.new_popularity / nullif(items.popularity, 0), 6)
+            when reference.reference_as_of is not null
+                then round(items.new_popularity / nullif(items.popularity, 0), 6)
         end as new_item_share
     from wall
     cross join reference
@@ -133,7 +135,9 @@ judged as (
                 {% if bounds.max_age_days is number %}
                     case
                         when age_days > {{ bounds.max_age_days }}
-                            then 'the models are ' || round(age_days, 1) || ' days old (bound {{ bounds.max_age_days }})'
+                            then
+                                'the models are ' || round(age_days, 1)
+                                || ' days old (bound {{ bounds.max_age_days }})'
                     end,
                 {% endif %}
                 {% if bounds.psi is number %}
@@ -179,7 +183,7 @@ final as (
                 || coalesce(round(max_psi, 2) || ' (' || max_psi_feature || ')', 'no more than chance') || ', '
                 || coalesce(round(100 * new_user_share, 1), 0) || ' % of the users are new, '
                 || coalesce(round(100 * new_item_share, 1), 0) || ' % of recent events are with new items'
-                || '{{ "; retrain_when is never" if policy == "never" else "" }}.'
+                || '{{ never }}.'
         end as reason,
         case when reference_as_of is null or users < 2 or breach is not null then as_of else reference_as_of end
             as fitted_as_of,

@@ -39,7 +39,7 @@ present as (
     inner join segments
         on
             walls.segmentation = segments.segmentation
-            and (segments.as_of = walls.as_of or segments.as_of = walls.last_as_of)
+            and (walls.as_of = segments.as_of or walls.last_as_of = segments.as_of)
     group by walls.segmentation, walls.as_of, walls.last_as_of, segments.segment_id
 ),
 

@@ -1,6 +1,3 @@
-{#- Differences up to it are called none: of the variance, one part in a hundred. -#}
-{%- set least_difference = 0.01 %}
-
 with scores as (
     select * from {{ ref('segmentation_prediction_scores') }}
 ),
@@ -28,8 +25,11 @@ joined as (
         own.*,
         best.divided_by as best_baseline,
         best.epsilon_squared as baseline_epsilon_squared,
-        'it explains ' || round(100 * own.epsilon_squared, 1) || ' %, ' || best.divided_by || ' '
-        || round(100 * best.epsilon_squared, 1) || ' %' as figures
+        -- Smaller differences are called none. Eta squared of random segments has a beta distribution, and this is
+        -- twice its standard deviation.
+        greatest(0.1 * best.epsilon_squared, 2 * sqrt(2.0e0 * (own.segments - 1)) / own.users) as least_difference,
+        'it explains ' || (round(100 * own.epsilon_squared, 1) + 0) || ' %, ' || best.divided_by || ' '
+        || (round(100 * best.epsilon_squared, 1) + 0) || ' %' as figures
     from own
     left join best
         on
@@ -53,9 +53,9 @@ final as (
             case
                 when epsilon_squared is null then 'Cannot be told: nobody differs, or too few users.'
                 when best_baseline is null then 'There is no baseline to compare it with.'
-                when epsilon_squared > baseline_epsilon_squared + {{ least_difference }}
+                when epsilon_squared > baseline_epsilon_squared + least_difference
                     then 'Better than the best baseline: ' || figures || '.'
-                when epsilon_squared < baseline_epsilon_squared - {{ least_difference }}
+                when epsilon_squared < baseline_epsilon_squared - least_difference
                     then 'Worse than the best baseline: ' || figures || '.'
                 else 'No better than the best baseline: ' || figures || '.'
             end as string

@@ -31,7 +31,11 @@ final as (
     cross join wall
     where
         feature_stats.users >= {{ var('min_users_per_cell') }}
-        and feature_stats.feature in ('{{ watched_features() | join("', '") }}')
+        and feature_stats.feature in (
+            {% for feature in watched_features() %}
+                '{{ feature }}'{{ "," if not loop.last }}
+            {% endfor %}
+        )
 )
 
 select * from final

@@ -40,8 +40,8 @@ pairs as (
     from walls
 ),
 
-{% if is_incremental() %}
-    stored as (
+stored as (
+    {% if is_incremental() %}
         select
             segmentation,
             from_as_of,
@@ -50,8 +50,17 @@ pairs as (
             sum(case when to_segment_id <> '(gone)' then users else 0 end) as to_users
         from {{ this }}
         group by segmentation, from_as_of, to_as_of
-    ),
-{% endif %}
+    {% else %}
+        select
+            segmentation,
+            from_as_of,
+            to_as_of,
+            from_users,
+            to_users
+        from pairs
+        where false
+    {% endif %}
+),
 
 -- Pairs that are not there yet, that this build touches, or that have lost an erased user.
 due as (
@@ -61,23 +70,19 @@ due as (
         pairs.to_as_of
     from pairs
     cross join wall
-    {% if is_incremental() %}
-        left join stored
-            on
-                pairs.segmentation = stored.segmentation
-                and pairs.from_as_of = stored.from_as_of
-                and pairs.to_as_of = stored.to_as_of
-    {% endif %}
+    left join stored
+        on
+            pairs.segmentation = stored.segmentation
+            and pairs.from_as_of = stored.from_as_of
+            and pairs.to_as_of = stored.to_as_of
     where
         pairs.from_as_of is not null
-        {% if is_incremental() %}
-            and (
-                wall.as_of between pairs.from_as_of and pairs.to_as_of
-                or stored.from_users is null
-                or stored.from_users <> pairs.from_users
-                or stored.to_users <> pairs.to_users
-            )
-        {% endif %}
+        and (
+            wall.as_of between pairs.from_as_of and pairs.to_as_of
+            or stored.from_users is null
+            or stored.from_users <> pairs.from_users
+            or stored.to_users <> pairs.to_users
+        )
 ),
 
 before as (

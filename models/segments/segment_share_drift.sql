@@ -64,7 +64,7 @@ counted as (
     inner join size_dates
         on
             compared.segmentation = size_dates.segmentation
-            and (size_dates.as_of = compared.as_of or size_dates.as_of = compared.reference_as_of)
+            and (compared.as_of = size_dates.as_of or compared.reference_as_of = size_dates.as_of)
     group by
         compared.segmentation, compared.as_of, compared.reference, compared.users, compared.reference_users,
         size_dates.segment_id

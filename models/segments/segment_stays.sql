@@ -43,7 +43,7 @@ stays as (
         on
             assignments.segmentation = known_dates.segmentation
             and assignments.user_key = known_dates.user_key
-            and (elsewhere.last_as_of is null or known_dates.as_of > elsewhere.last_as_of)
+            and (elsewhere.last_as_of is null or elsewhere.last_as_of < known_dates.as_of)
     group by assignments.segmentation, assignments.user_key
 ),
 

@@ -24,6 +24,30 @@ TABLES_ONLY = ("build", "--resource-type", "model", "--resource-type", "seed")
 # What was measured, not computed.
 MEASURED = ("seconds", "peak_memory_mb")
 
+# Tables that hold the rows of every wall.
+DATED = (
+    "features.feature_dates",
+    "features.feature_drift_dates",
+    "features.learning_plan",
+    "segments.segment_dates",
+    "segments.segment_feature_dates",
+    "segments.segment_flows",
+    "segments.segment_share_drift",
+    "segments.segment_shifts",
+    "segments.segment_size_dates",
+)
+# Tables and columns that say how a wall differs from those before it.
+SHOWING_DATED = (
+    "marts.feature_drift",
+    "marts.learning_decisions",
+    "marts.segment_drift",
+    "marts.segment_lineage",
+    "marts.segment_migrations",
+    "marts.segmentation_prediction",
+    "segments.segmentation_prediction_scores",
+)
+SHOWING_DATED_COLUMNS = ("since", "previous_segment_id", "born_on")
+
 
 @dataclass(frozen=True)
 class Build:
@@ -136,11 +160,16 @@ def tables(
 
 
 def differences(
-    first: Path, second: Path, schemas: Sequence[str] = ("marts",), without: Sequence[str] = ()
+    first: Path,
+    second: Path,
+    schemas: Sequence[str] = ("marts",),
+    without: Sequence[str] = (),
+    without_columns: Sequence[str] = (),
 ) -> list[str]:
     """Compare every table of the schemas row by row, whatever the order; an empty list means identical.
 
-    Measured columns (seconds, peak memory) are left out, and the tables named in `without`.
+    Measured columns (seconds, peak memory) are left out, and the tables and columns named in `without` and
+    `without_columns`.
     """
     with duckdb.connect() as connection:
         connection.execute(f"attach '{first}' as first (read_only)")
@@ -152,7 +181,7 @@ def differences(
             if left[table] != right[table]:
                 found.append(f"{table} has other columns")
                 continue
-            columns = [column for column, _ in left[table] if column not in MEASURED]
+            columns = [column for column, _ in left[table] if column not in {*MEASURED, *without_columns}]
 
             def missing(one: str, other: str, columns: list[str], table: str = table) -> int:
                 picked = ", ".join(f'"{column}"' for column in columns)

@@ -245,6 +245,28 @@ def test_segmentations_that_are_no_blocks(workspace, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (
+            "sometimes",
+            "var retrain_when must be always, never or bounds such as {max_age_days: 182, psi: 0.25}, "
+            "not 'sometimes'.",
+        ),
+        (
+            {"drift": 0.2},
+            "retrain_when has no bound 'drift'; "
+            "the bounds are max_age_days, psi, new_user_share, new_item_share.",
+        ),
+        ({"psi": -1}, "var retrain_when.psi is -1 but must be at least 0."),
+    ],
+    ids=["no-policy", "unknown", "negative"],
+)
+def test_a_policy_of_training_that_cannot_be(workspace, capsys, policy, expected):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    assert sentence(workspace, capsys, retrain_when=policy) == expected
+
+
 def test_an_input_that_is_not_there(workspace, capsys):
     assert sentence(workspace, capsys, input="my_shop") == (
         "there is no input 'my_shop': set var input to complete_journey, to files, or to the name of your "
