@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from manyfaces import frames, runs
-from manyfaces.embeddings import tables
 
 MODELS = Path(__file__).parents[2] / "python_models"
 ORDER = [
@@ -44,7 +43,14 @@ SETTINGS = {
     "vae_max_beta": 0.2,
     "vae_learning_rate": 0.002,
     "factor_dims": 6,
-    "fusion_weights": {"behaviour": 1.0, "text": 1.0, "vae": 1.0, "factors": 1.0, "attributes": 0.5},
+    "fusion_weights": {
+        "categories": 0.9,
+        "activity": 0.45,
+        "text": 1.0,
+        "vae": 1.0,
+        "factors": 1.0,
+        "attributes": 0.5,
+    },
     "fusion_dims": 8,
 }
 # Where the test database keeps each table's columns, so that it can be built without rows.
@@ -61,6 +67,8 @@ INPUTS = {
         "user_index integer, category_index integer, category varchar, weight float, share float"
     ),
     "user_encodings": "run_id varchar",
+    "current_plan": "as_of timestamp, decision varchar",
+    "segmentation_vectors": "space varchar",
     "user_clusters": "run_id varchar",
     "user_positions": "run_id varchar",
     "explaining_rules": "run_id varchar",
@@ -83,11 +91,23 @@ class Config:
         return self._settings[name]
 
 
+class This:
+    """Stands for the relation of a model."""
+
+    database, schema = "memory", "main"
+
+    def __init__(self, identifier):
+        self.identifier = identifier
+
+    def __str__(self):
+        return f'"{self.identifier}"'
+
+
 class Dbt:
     """Stands for what dbt hands a Python model."""
 
-    def __init__(self, connection, settings):
-        self._connection, self.config = connection, Config(settings)
+    def __init__(self, connection, settings, model):
+        self._connection, self.config, self.this = connection, Config(settings), This(model)
 
     def ref(self, name):
         return self._connection.table(name)
@@ -100,16 +120,21 @@ def build(tmp_path, rows=True, reverse=False, only=None, **changes):
         connection.execute(f"create table {name} ({columns})").fetchall()
     if rows:
         fill(connection, "desc" if reverse else "asc")
-    dbt = Dbt(connection, SETTINGS | {"store_dir": str(tmp_path / "store")} | changes)
+    return build_on(connection, tmp_path, only, **changes)
+
+
+def build_on(connection, tmp_path, only=None, **changes):
+    """Build the layer in a database that has its inputs, and may have tables of an earlier build."""
     built = {}
     for name in only or ORDER:
         spec = importlib.util.spec_from_file_location(name, next(MODELS.glob(f"*/{name}.py")))
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        dbt = Dbt(connection, SETTINGS | {"store_dir": str(tmp_path / "store")} | changes, name)
         built[name] = module.model(dbt, connection)
         frame = built[name]
         connection.register("frame", frame)
-        connection.execute(f"create table {name} as select * from frame").fetchall()
+        connection.execute(f"create or replace table {name} as select * from frame").fetchall()
     return built
 
 
@@ -121,6 +146,7 @@ def fill(connection, direction):
     )
     assert pairs.height > USERS
     for name, query in {
+        "current_plan": "select timestamp '2025-01-01', 'train'",
         "matrix_users": f"select i, 'user-' || lpad(i::text, 3, '0') from range({USERS}) r(i)",
         "matrix_items": f"select i, 'item-' || i, i % 5, 10 from range({ITEMS}) r(i)",
         "user_item_matrix": "select user_index, item_index, affinity, affinity, 1 from pairs",
@@ -196,12 +222,13 @@ def test_a_second_build_fits_nothing(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("fitted again")
 
-    from manyfaces.embeddings import autoencoder
+    from manyfaces.embeddings import autoencoder, fusion, text
+    from manyfaces.embeddings.encoders import svd
 
     monkeypatch.setattr(autoencoder, "fit_vae", refuse)
-    monkeypatch.setattr(tables.factors, "factorise", refuse)
-    monkeypatch.setattr(tables.fusion, "fuse", refuse)
-    monkeypatch.setattr(tables.text, "tfidf_vectors", refuse)
+    monkeypatch.setattr(svd, "factorise", refuse)
+    monkeypatch.setattr(fusion, "fuse", refuse)
+    monkeypatch.setattr(text, "tfidf_vectors", refuse)
     second = build(tmp_path)
     for name in ORDER:
         assert second[name].equals(first[name]), name
@@ -214,7 +241,7 @@ def test_a_second_build_fits_nothing(tmp_path, monkeypatch):
         ("vae_hidden_dims", [16, 8], {"user_vae_embeddings", "user_embeddings"}),
         ("factor_dims", 3, {"user_factors", "item_factors", "user_embeddings"}),
         ("fusion_dims", 4, {"user_embeddings"}),
-        ("fusion_weights", {"text": 1, "behaviour": 1}, {"user_embeddings"}),
+        ("fusion_weights", {"text": 1, "activity": 1}, {"user_embeddings"}),
     ],
 )
 def test_a_changed_setting_changes_the_runs_it_concerns(built, tmp_path, setting, value, changed):
@@ -247,7 +274,7 @@ def test_the_log_has_a_row_per_epoch_and_the_runs_a_row_per_table(built):
 
 
 def test_attributes_enter_only_with_a_weight(tmp_path):
-    weights = {"behaviour": 1.0, "attributes": 0.0}
+    weights = {"activity": 1.0, "attributes": 0.0}
     without = build(tmp_path / "a", fusion_weights=weights)["user_embeddings"]
     alone = build(tmp_path / "b", fusion_weights={"attributes": 1})["user_embeddings"]
     assert not without["vector"].equals(alone["vector"])
@@ -255,6 +282,29 @@ def test_attributes_enter_only_with_a_weight(tmp_path):
     # Users 0 and 6 have the same attributes, users 0 and 1 have not.
     np.testing.assert_allclose(vectors[0], vectors[6], atol=1e-6)
     assert not np.allclose(vectors[0], vectors[1], atol=1e-3)
+
+
+def test_kept_encoders_place_later_users_in_the_space_of_their_fit(tmp_path):
+    connection = duckdb.connect()
+    for name, columns in INPUTS.items():
+        connection.execute(f"create table {name} ({columns})").fetchall()
+    fill(connection, "asc")
+    kept = ["user_vae_embeddings", "user_factors", "item_factors", "user_embeddings"]
+    first = build_on(connection, tmp_path)
+    connection.execute("update current_plan set as_of = timestamp '2025-02-01', decision = 'keep'").fetchall()
+    # A new item comes before all others, and one user has taken to it.
+    connection.execute("update matrix_items set item_index = item_index + 1").fetchall()
+    connection.execute("update user_item_matrix set item_index = item_index + 1").fetchall()
+    connection.execute("insert into matrix_items values (0, 'new', 0, 1)").fetchall()
+    connection.execute("insert into user_item_matrix values (7, 0, 1.0, 1.0, 1)").fetchall()
+    second = build_on(connection, tmp_path)
+    for name in kept:
+        assert second[name]["run_id"].unique().to_list() == first[name]["run_id"].unique().to_list(), name
+        assert second[name]["vector"].to_list() == first[name]["vector"].to_list(), name
+    connection.execute("update current_plan set decision = 'train'").fetchall()
+    third = build_on(connection, tmp_path)
+    for name in kept:
+        assert third[name]["run_id"][0] != first[name]["run_id"][0], name
 
 
 def test_an_unknown_block_stops_the_build_with_its_name(tmp_path):

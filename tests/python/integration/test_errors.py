@@ -194,7 +194,16 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
             "raise the first or lower the second.",
         ),
         (
-            {"fusion_weights": {"behaviour": 0, "text": 0.0, "vae": 0, "factors": 0, "attributes": 0}},
+            {
+                "fusion_weights": {
+                    "categories": 0,
+                    "activity": 0,
+                    "text": 0.0,
+                    "vae": 0,
+                    "factors": 0,
+                    "attributes": 0,
+                }
+            },
             "all fusion_weights are 0, so there would be nothing to cluster; "
             "give at least one block a weight.",
         ),
