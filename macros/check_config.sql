@@ -150,6 +150,7 @@
         {%- do stop("all fusion_weights are 0, so there would be nothing to cluster; give at least one block a weight.") -%}
     {%- endif -%}
     {%- do check_segmentations() -%}
+    {%- do check_refit_when() -%}
     {%- do check_retrain_when() -%}
     {%- do check_language_model() -%}
 {%- endmacro %}
@@ -204,6 +205,17 @@
         "select segmentations_problem(json_merge_patch('" ~ declaration ~ "', json_object('rules', " ~ rules ~ ")))"
     ).rows[0][0] -%}
     {%- if problem -%}{%- do stop(problem) -%}{%- endif -%}
+{%- endmacro %}
+
+{% macro check_refit_when() -%}
+    {%- set known = ['age_days', 'outside_share', 'psi'] -%}
+    {%- for name, bound in var('refit_when').items() -%}
+        {%- if name not in known -%}
+            {%- do stop("refit_when has no bound '" ~ name ~ "'; the bounds are " ~ known | join(', ') ~ ".") -%}
+        {%- elif bound is not none -%}
+            {%- do check_number('refit_when.' ~ name, bound, {'type': 'number', 'low': 0}) -%}
+        {%- endif -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 {% macro check_retrain_when() -%}

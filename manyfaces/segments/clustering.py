@@ -72,8 +72,7 @@ def fit_segmentation(spec: Mapping[str, Any], inputs: FitInputs, store: Artifact
         store: Where the result is kept.
 
     Returns:
-        Artifact with the arrays labels (n,), distance (n,), second_distance (n,), margin (n,), centroids
-        (k, d), radius (k,) and users (k,), and meta with the candidates. Segments are numbered from 0 by
+        Artifact with the arrays labels (n,), those of `measure_distances`, centroids (k, d), radius (k,) and users (k,), and meta with the candidates. Segments are numbered from 0 by
         falling size, equal sizes by their smallest user key. Label -1 and NaN distances mean noise, a NaN
         second_distance and margin mean that there is no second segment.
 
@@ -271,10 +270,12 @@ def measure_distances(points: np.ndarray, labels: np.ndarray, centroids: np.ndar
         centroids: (k, d) centres.
 
     Returns:
-        distance, second_distance and margin, (n,) each; NaN where there is no such centre.
+        distance, second_distance and margin, (n,) each; NaN where there is no such centre; second_cluster (n,),
+        the row of the second nearest centre, or -1.
     """
     own = np.full(len(points), np.nan)
     second = np.full(len(points), np.nan)
+    runner_up = np.full(len(points), -1, dtype=np.int32)
     inside = np.flatnonzero(labels >= 0)
     for start in range(0, len(inside), ASSIGN_BLOCK):
         block = inside[start : start + ASSIGN_BLOCK]
@@ -283,7 +284,8 @@ def measure_distances(points: np.ndarray, labels: np.ndarray, centroids: np.ndar
         own[block] = distances[rows, labels[block]]
         if len(centroids) > 1:
             distances[rows, labels[block]] = np.inf
+            runner_up[block] = distances.argmin(axis=1)
             second[block] = distances.min(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         margin = np.where(second > 0, np.clip((second - own) / second, 0, 1).round(6), second * 0)
-    return {"distance": own, "second_distance": second, "margin": margin}
+    return {"distance": own, "second_distance": second, "second_cluster": runner_up, "margin": margin}

@@ -39,6 +39,7 @@ DATED_SCHEMA = {
     "user_key": pl.String,
     "cluster": pl.Int32,
     "segment_number": pl.Int32,
+    "second_segment_number": pl.Int32,
     "distance": pl.Float64,
     "second_distance": pl.Float64,
     "margin": pl.Float64,
@@ -59,16 +60,16 @@ class Policy:
     """When the segments of a centroid algorithm are fitted again.
 
     Attributes:
-        age_days: After so many days without a fit; None for never.
-        outside_share: When more of the users than this lie outside the radius of their segment.
-        psi: When the sizes of the segments have moved by more than this population stability index.
         min_overlap: Agreement from which a segment continues an old one; see identity.number_segments.
+        age_days: After so many days without a fit. None here and below: never by that.
+        outside_share: When so large a share of the users lies outside the radius of their segment.
+        psi: When the sizes of the segments have moved by so much (population stability index).
     """
 
-    age_days: float | None = 28
-    outside_share: float | None = 0.05
-    psi: float | None = 0.1
-    min_overlap: float = 0.3
+    min_overlap: float
+    age_days: float | None = None
+    outside_share: float | None = None
+    psi: float | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def divide_again(
                     "user_key": inputs.keys,
                     "cluster": level_labels,
                     "segment_number": np.append(numbers, 0)[level_labels],
+                    "second_segment_number": np.append(numbers, 0)[level_arrays["second_cluster"]],
                     **{column: level_arrays[column] for column in ("distance", "second_distance", "margin")},
                     "probability": level_arrays.get("probability", np.full(len(labels), np.nan)),
                 }
@@ -168,6 +170,9 @@ def divide_again(
             .with_columns(
                 pl.col("distance", "second_distance", "margin", "probability").fill_nan(None),
                 segment_number=pl.when(pl.col("cluster") >= 0).then("segment_number"),
+                second_segment_number=pl.when(pl.col("second_segment_number") > 0).then(
+                    "second_segment_number"
+                ),
                 as_of=pl.lit(as_of),
                 segmentation=pl.lit(name),
                 decision=pl.lit(decision),

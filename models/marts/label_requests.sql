@@ -31,11 +31,15 @@ final as (
         cast(ranked.user_key as string) as user_key,
         cast(ranked.segment_id as string) as segment_id,
         cast(labels.name as string) as segment_name,
+        cast(ranked.second_segment_id as string) as second_segment_id,
+        cast(second_labels.name as string) as second_segment_name,
         cast(ranked.margin as double) as margin,
         cast(ranked.run_id as string) as run_id
     from ranked
     inner join labels
         on ranked.segment_id = labels.segment_id
+    left join labels as second_labels
+        on ranked.second_segment_id = second_labels.segment_id
     where ranked.request_rank <= {{ var('segment_top_n') }}
 )
 

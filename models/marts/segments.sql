@@ -18,6 +18,15 @@ wall as (
     select * from {{ ref('wall') }}
 ),
 
+-- Segments of a hierarchy lie in one on the next coarser level.
+parents as (
+    select
+        segmentation || '-' || lpad(cast(segment_number as string), 2, '0') as segment_id,
+        parent_segmentation || '-' || lpad(cast(parent_number as string), 2, '0') as parent_segment_id
+    from {{ ref('cluster_centroids') }}
+    where parent_number is not null
+),
+
 first_dates as (
     select
         size_dates.segment_id,
@@ -54,7 +63,7 @@ final as (
         cast(descriptions.distinguishing_features as string) as distinguishing_features,
         cast(sizes.users as bigint) as users,
         cast(sizes.share as double) as share,
-        cast(null as string) as parent_segment_id,
+        cast(parents.parent_segment_id as string) as parent_segment_id,
         cast(sizes.is_unassigned as boolean) as is_unassigned,
         cast(centres.centre_user_key as string) as centre_user_key,
         cast(round(centres.mean_distance, 4) as double) as mean_distance,
@@ -70,6 +79,8 @@ final as (
         on sizes.segment_id = descriptions.segment_id
     inner join centres
         on sizes.segment_id = centres.segment_id
+    left join parents
+        on sizes.segment_id = parents.segment_id
     left join first_dates
         on sizes.segment_id = first_dates.segment_id
     cross join wall

@@ -12,6 +12,7 @@ final as (
         cluster_dates.user_key,
         cluster_dates.cluster,
         cluster_dates.segment_number,
+        cluster_dates.second_segment_number,
         cluster_dates.distance,
         cluster_dates.second_distance,
         cluster_dates.margin,

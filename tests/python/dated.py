@@ -54,7 +54,7 @@ def dated(
         users=users,
         labels=none if labels is None else labels,
         relations=none if relations is None else relations,
-        policy=policy or Policy(),
+        policy=policy or Policy(0.3, age_days=28, outside_share=0.05, psi=0.1),
         seed=seed,
         store=store,
     )

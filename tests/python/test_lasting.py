@@ -12,7 +12,7 @@ from manyfaces.store import ArtifactStore
 
 TASTE = {"name": "taste", "encoder": "fused", "algorithm": "kmeans", "candidates": [2, 3, 4]}
 TREE = {"name": "tree", "encoder": "fused", "algorithm": "ward", "levels": [2, 4]}
-NEVER = Policy(age_days=None, outside_share=None, psi=None)
+NEVER = Policy(0.3)
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def store(tmp_path):
 
 
 def blobs(sizes, shift=0.0, first=0, seed=0, spread=1.0):
-    """Users around centres on a line; `shift` moves everybody a little, `first` is the number of the first."""
+    """Users around centres on a line; `shift` moves everybody, `first` is the number of the first one."""
     random = np.random.default_rng(seed)
     truth = np.repeat(np.arange(len(sizes)), sizes)
     vectors = random.normal(0, spread, (len(truth), 3)) + truth[:, None] * 12.0 + shift
@@ -69,9 +69,9 @@ def test_the_next_wall_assigns_without_fitting_and_keeps_the_numbers(store, monk
 @pytest.mark.parametrize(
     ("policy", "wall", "sizes", "named"),
     [
-        (Policy(age_days=28, outside_share=None, psi=None), later(28), [40, 30, 20], "age_days"),
-        (Policy(age_days=None, outside_share=0.5, psi=None), later(1), [40, 30, 20], "outside_share"),
-        (Policy(age_days=None, outside_share=None, psi=0.1), later(1), [40, 30, 80], "psi"),
+        (Policy(0.3, age_days=28), later(28), [40, 30, 20], "age_days"),
+        (Policy(0.3, outside_share=0.5), later(1), [40, 30, 20], "outside_share"),
+        (Policy(0.3, psi=0.1), later(1), [40, 30, 80], "psi"),
     ],
 )
 def test_a_bound_that_is_reached_calls_for_a_refit_from_the_last_centres(policy, wall, sizes, named, store):
