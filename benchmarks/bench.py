@@ -409,10 +409,56 @@ def part_check(data: str, database: str) -> dict[str, Any]:
     return {"planted": dict(planted), "found": dict(found), "agreement": agreement}
 
 
+def part_kmeans(users: int, dims: int, segments: int) -> dict[str, Any]:
+    """Fit k-means with one number of segments, as a segmentation does and by scikit-learn directly."""
+    import numpy as np
+    import polars as pl
+    from sklearn.cluster import KMeans
+
+    from manyfaces.segments.inputs import FitInputs
+    from manyfaces.segments.kmeans import SCAN_USERS, fit_kmeans, refine_centres
+
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(users, dims))
+    centres = random.normal(size=(segments, dims))
+    shapes = {
+        "separate groups": centres[random.integers(0, segments, users)] + noise,
+        "no groups at all": noise * np.linspace(2, 0.3, dims),
+    }
+    keys = pl.Series([f"user{number:08d}" for number in range(users)])
+    spec = {"name": "bench", "algorithm": "kmeans", "candidates": [segments]}
+    measured = {}
+    for shape, points in shapes.items():
+        vectors = points.astype(np.float32)
+        start = KMeans(segments, n_init=10, random_state=7).fit(vectors[:SCAN_USERS]).cluster_centers_
+        measured[shape] = {
+            "last fit": fastest(lambda vectors=vectors, start=start: refine_centres(vectors, start, 7)),
+            "scikit-learn, one start": fastest(
+                lambda vectors=vectors: KMeans(segments, n_init=1, random_state=7).fit(vectors)
+            ),
+            "whole fit": fastest(lambda vectors=vectors: fit_kmeans(spec, FitInputs(vectors, keys, 7))),
+            "scikit-learn, ten starts": fastest(
+                lambda vectors=vectors: KMeans(segments, n_init=10, random_state=7).fit(vectors)
+            ),
+        }
+    return {"users": users, "dims": dims, "segments": segments, "shapes": measured}
+
+
+def fastest(call: Callable[[], Any], calls: int = 2) -> float:
+    """Return the seconds of the fastest of some calls, the one that other processes disturbed least."""
+    seconds = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "simulate": part_simulate,
     "bare": part_bare,
     "check": part_check,
+    "kmeans": part_kmeans,
 }
 
 
@@ -515,6 +561,8 @@ def report(results: dict[str, Any]) -> str:
     for events, entry in sizes.items():
         if "check" in entry:
             parts.append(check_text(int(events), entry["check"]))
+    if "kmeans" in results:
+        parts.append(kmeans_table(results["kmeans"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -573,6 +621,23 @@ def bare_table(sizes: dict[str, dict[str, Any]]) -> str:
     return table(header, rows)
 
 
+def kmeans_table(measured: dict[str, Any]) -> str:
+    """Return k-means of a segmentation beside scikit-learn called directly."""
+    shapes = measured["shapes"]
+    about = f"k-means, {measured['users']:,} users x {measured['dims']}, {measured['segments']} segments"
+    rows = [
+        [name, *(f"{entry[name]:.2f}" for entry in shapes.values())] for name in next(iter(shapes.values()))
+    ]
+    for ours, direct in (
+        ("last fit", "scikit-learn, one start"),
+        ("whole fit", "scikit-learn, ten starts"),
+    ):
+        ratios = (f"{entry[ours] / entry[direct]:.2f}" for entry in shapes.values())
+        rows.append([f"**{ours} / {direct}**", *ratios])
+    rows.append(["peak memory, MB", f"{measured['peak_memory_mb']:,.0f}", *[""] * (len(shapes) - 1)])
+    return table([f"{about}, seconds", *shapes], rows)
+
+
 def check_text(events: int, check: dict[str, Any]) -> str:
     """Say whether the build found what was planted."""
     if check["planted"] == check["found"]:
@@ -594,6 +659,7 @@ def main() -> int:
         "--sizes", type=int, nargs="*", default=[1_000_000, 10_000_000], metavar="EVENTS", help="%(default)s"
     )
     parser.add_argument("--skip-default", action="store_true", help="leave out the build on the bundled data")
+    parser.add_argument("--skip-kmeans", action="store_true", help="leave out k-means beside scikit-learn")
     parser.add_argument(
         "--bare-only", action="store_true", help="for the sizes, simulate and bare DuckDB only"
     )
@@ -620,6 +686,9 @@ def main() -> int:
             results["sizes"][str(events)] = measure_size(folder / str(events), events, options.bare_only)
             if not options.keep:
                 shutil.rmtree(folder / str(events))
+        if not options.skip_kmeans:
+            say("k-means beside scikit-learn")
+            results["kmeans"] = run_part("kmeans", folder, users=100_000, dims=64, segments=10)
     finally:
         if options.keep:
             say(f"kept {folder}")

@@ -37,7 +37,7 @@ def fit_kmeans(spec: Mapping[str, Any], inputs: FitInputs) -> Clustering:
     if len(inputs.vectors) <= len(sample.rows):
         centres = fit.model.cluster_centers_
     else:
-        centres = _fit_everybody(inputs, fit.model.cluster_centers_)
+        centres = refine_centres(inputs.vectors, fit.model.cluster_centers_, inputs.seed)
     return _clustering(inputs, centres, rows)
 
 
@@ -53,6 +53,30 @@ def kmeans_from(vectors: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.
     """
     model = KMeans(len(start), init=start, n_init=1, tol=0).fit(vectors)
     return model.labels_, model.cluster_centers_, float(model.inertia_)
+
+
+def refine_centres(vectors: np.ndarray, start: np.ndarray, seed: int) -> np.ndarray:
+    """Lead centres of a sample, or of the last fit, to those of all users.
+
+    Up to SCAN_USERS until no user changes the segment, up to FULL_FIT_USERS until centres hardly move, beyond
+    in mini-batches.
+
+    Args:
+        vectors: (n, d) finite numbers.
+        start: (k, d) centres to start from.
+        seed: Seed of the mini-batches.
+
+    Returns:
+        (k, d) centres.
+    """
+    if len(vectors) <= SCAN_USERS:
+        return kmeans_from(vectors.astype(np.float64), start)[1]
+    if len(vectors) <= FULL_FIT_USERS:
+        # Elkan's bounds give the same centres as Lloyd's iterations in less than half the time.
+        model = KMeans(len(start), init=start, n_init=1, algorithm="elkan")
+        return model.fit(vectors.astype(np.float64)).cluster_centers_
+    model = MiniBatchKMeans(len(start), init=start, n_init=1, batch_size=10_000, random_state=seed)
+    return model.fit(vectors).cluster_centers_
 
 
 def _refit(inputs: FitInputs) -> Clustering:
@@ -74,21 +98,9 @@ def _refit(inputs: FitInputs) -> Clustering:
         reason = f"Kept the last centres: only {sample.distinct} users differ."
         row = candidate_row(len(start), measure_quality(sample.points, labels, inputs.seed), reason=reason)
         return _clustering(inputs, start, [row | {"is_champion": True}])
-    centres = _fit_everybody(inputs, start)
+    centres = refine_centres(points, start, inputs.seed)
     row = measured_row(sample, _nearest(centres, sample.points), len(centres), _fit_number, reason=reason)
     return _clustering(inputs, centres, [row | {"is_champion": True}])
-
-
-def _fit_everybody(inputs: FitInputs, start: np.ndarray) -> np.ndarray:
-    """Return the centres that all users lead to from given ones; many users may stop a little early."""
-    if len(inputs.vectors) <= SCAN_USERS:
-        return kmeans_from(inputs.vectors.astype(np.float64), start)[1]
-    if len(inputs.vectors) <= FULL_FIT_USERS:
-        # Elkan's bounds give the same centres as Lloyd's iterations in less than half the time.
-        model = KMeans(len(start), init=start, n_init=1, algorithm="elkan")
-        return model.fit(inputs.vectors.astype(np.float64)).cluster_centers_
-    model = MiniBatchKMeans(len(start), init=start, n_init=1, batch_size=10_000, random_state=inputs.seed)
-    return model.fit(inputs.vectors).cluster_centers_
 
 
 def _fit_number(points: np.ndarray, number: int, starts: int, seed: int) -> Fit:

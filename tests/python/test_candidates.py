@@ -9,7 +9,7 @@ from manyfaces.segments import kmeans
 from manyfaces.segments.algorithms import ALGORITHMS
 from manyfaces.segments.candidates import candidate_row, elect, elect_groups
 from manyfaces.segments.gap import gap_sample, gap_statistic, reference_sets, spread_within
-from manyfaces.segments.inputs import UNSEEN
+from manyfaces.segments.inputs import NOISE
 from manyfaces.segments.kmeans import fit_kmeans
 from manyfaces.segments.quality import Quality
 from manyfaces.segments.settings import (
@@ -199,7 +199,7 @@ def test_a_judge_fills_its_index_and_votes(monkeypatch):
     assert champion_of(found)["clusters"] == 4
     assert champion_of(found)["predictive"] == 1
     assert [row["predictive"] for row in found.candidates if row["clusters"] != 4] == [0.0] * 7
-    assert all(len(labels) == 300 and (labels == UNSEEN).sum() == 100 for labels in seen)
+    assert all(len(labels) == 300 and (labels < NOISE).sum() == 100 for labels in seen)
     silent = fit_kmeans(spec, inputs_of(vectors, judge=lambda labels: np.nan))
     assert {row["predictive"] for row in silent.candidates} == {None}
 
