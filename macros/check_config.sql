@@ -39,7 +39,9 @@
         'seed': {'type': 'integer', 'low': 0},
         'store_dir': {'type': 'text'},
         'text_encoder': {'type': 'text'},
+        'text_pooling': {'type': 'text', 'one_of': ['model', 'mean', 'cls', 'max']},
         'text_batch_size': {'type': 'integer', 'low': 1},
+        'text_adapter': {'type': 'text', 'one_of': ['none', 'contrastive']},
         'vae_latent_dims': {'type': 'integer', 'low': 1},
         'vae_hidden_dims': {'type': 'integer', 'low': 1},
         'vae_max_items': {'type': 'integer', 'low': 1},
@@ -111,6 +113,8 @@
             {%- do stop("var " ~ name ~ " must be a text, not '" ~ value ~ "'.") -%}
         {%- elif rule.type == 'boolean' and value is not boolean -%}
             {%- do stop("var " ~ name ~ " must be true or false, not '" ~ value ~ "'.") -%}
+        {%- elif rule.one_of is defined and value not in rule.one_of -%}
+            {%- do stop("var " ~ name ~ " is '" ~ value ~ "' but must be one of " ~ rule.one_of | join(', ') ~ ".") -%}
         {%- elif rule.type == 'timestamp' -%}
             {%- set text = value | string | replace("'", "''") -%}
             {%- if run_query("select try_cast('" ~ text ~ "' as timestamp) is null").rows[0][0] -%}

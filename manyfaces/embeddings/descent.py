@@ -1,22 +1,18 @@
-"""Gradient descent with warm-up, a schedule of the step size and early stopping, whatever is trained."""
+"""Gradient descent over losses that come step by step: warm-up, schedule of the step size, early stopping.
+
+For what does not train on rows of one matrix, as `training.train` does.
+"""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
+from manyfaces.embeddings.parameters import setting
+from manyfaces.embeddings.training import MIN_IMPROVEMENT, Course, Schedule, weights_of
 from manyfaces.progress import say
-
-# The same on every machine, so that sums are split in the same way.
-TORCH_THREADS = 2
-# An epoch counts as better if it lowers the validation loss by this share.
-MIN_IMPROVEMENT = 1e-4
-
-Schedule = Literal["plateau", "cosine", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,44 +32,14 @@ class DescentParameters:
         seed: Seed of everything that is random.
     """
 
-    max_epochs: int = 40
-    patience: int = 5
-    learning_rate: float = 0.001
+    max_epochs: int = setting(25, low=1)
+    patience: int = setting(6, low=1)
+    learning_rate: float = setting(0.003, above=0)
     schedule: Schedule = "plateau"
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    batch_size: int = 128
-    seed: int = 7
-
-    def __post_init__(self) -> None:
-        """Refuse what no descent can work with.
-
-        Raises:
-            ValueError: If a parameter is out of its range.
-        """
-        require(
-            self,
-            at_least_one=("max_epochs", "patience", "batch_size"),
-            at_least_zero=("warmup_steps", "weight_decay", "seed"),
-            above_zero=("learning_rate",),
-        )
-        if self.schedule not in ("plateau", "cosine", "constant"):
-            raise ValueError(f"Unknown schedule '{self.schedule}': take plateau, cosine or constant.")
-
-
-@dataclass(frozen=True)
-class Descent:
-    """How a descent went.
-
-    Attributes:
-        log: A dict per epoch: epoch, train_loss (mean of the steps), validation_loss, learning_rate.
-        best_epoch: Epoch with the lowest validation loss.
-        best_loss: That loss.
-    """
-
-    log: list[dict[str, float]]
-    best_epoch: int
-    best_loss: float
+    warmup_steps: int = setting(100, low=0)
+    weight_decay: float = setting(0.01, low=0)
+    batch_size: int = setting(64, low=1)
+    seed: int = setting(7, low=0)
 
 
 def descend(
@@ -83,7 +49,7 @@ def descend(
     steps_per_epoch: int,
     parameters: DescentParameters,
     name: str,
-) -> Descent:
+) -> Course:
     """Train a network until its validation loss no longer falls; leave it with the best epoch's weights.
 
     Args:
@@ -93,7 +59,15 @@ def descend(
         steps_per_epoch: How many losses an epoch yields.
         parameters: See DescentParameters.
         name: For the progress lines.
+
+    Returns:
+        The course; its log has epoch, train_loss (mean of the steps), validation_loss and learning_rate.
+
+    Raises:
+        ValueError: If the schedule is unknown.
     """
+    if parameters.schedule not in ("plateau", "cosine", "constant"):
+        raise ValueError(f"Unknown schedule '{parameters.schedule}': take plateau, cosine or constant.")
     optimiser = torch.optim.AdamW(
         network.parameters(), parameters.learning_rate, weight_decay=parameters.weight_decay
     )
@@ -132,48 +106,7 @@ def descend(
             halvings += (epoch - best_epoch) % max(parameters.patience // 2, 1) == 0
     network.load_state_dict(best_weights)
     network.eval()
-    return Descent(log, best_epoch, best_loss)
-
-
-def weights_of(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a copy of the weights by name."""
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-
-
-@contextmanager
-def fixed_threads() -> Iterator[None]:
-    """Let torch use TORCH_THREADS threads within the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(TORCH_THREADS)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def require(
-    parameters: object,
-    at_least_one: Iterable[str] = (),
-    at_least_zero: Iterable[str] = (),
-    above_zero: Iterable[str] = (),
-    shares: Iterable[str] = (),
-) -> None:
-    """Hold fields of a dataclass of parameters to their ranges; a share is at least 0 and below 1.
-
-    Raises:
-        ValueError: That names the first field out of its range, and the range.
-    """
-    rules = [
-        (at_least_one, "at least 1", lambda value: value >= 1),
-        (at_least_zero, "at least 0", lambda value: value >= 0),
-        (above_zero, "above 0", lambda value: value > 0),
-        (shares, "at least 0 and below 1", lambda value: 0 <= value < 1),
-    ]
-    for names, words, holds in rules:
-        for name in names:
-            value = getattr(parameters, name)
-            if not holds(value):
-                raise ValueError(f"{name} is {value!r} but must be {words}.")
+    return Course(log, best_epoch, best_loss)
 
 
 def _share_of_step_size(step: int, steps_per_epoch: int, parameters: DescentParameters) -> float:

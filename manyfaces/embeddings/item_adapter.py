@@ -15,8 +15,10 @@ from scipy import sparse
 from torch import nn
 from torch.nn import functional
 
-from manyfaces.embeddings.descent import DescentParameters, descend, fixed_threads, require
+from manyfaces.embeddings.descent import DescentParameters, descend
+from manyfaces.embeddings.parameters import setting
 from manyfaces.embeddings.pooling import round_vectors
+from manyfaces.embeddings.training import fixed_threads
 from manyfaces.store import Artifact
 
 MODEL_VERSION = "text-adapter-1"
@@ -24,7 +26,7 @@ VALIDATION_SHARE = 0.1
 MAX_VALIDATION_PAIRS = 20_000
 # A held-out partner is ranked among so many texts.
 CANDIDATES = 100
-BLOCK_QUESTIONS = 1000
+BLOCK_QUESTIONS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,23 +40,14 @@ class AdapterParameters(DescentParameters):
         max_pairs: Pairs in all, at most.
     """
 
-    max_epochs: int = 20
-    patience: int = 3
-    learning_rate: float = 0.002
-    batch_size: int = 512
-    rank: int = 32
-    temperature: float = 0.1
-    max_pairs_per_user: int = 100
-    max_pairs: int = 200_000
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work.
-
-        Raises:
-            ValueError: If a parameter is out of its range.
-        """
-        super().__post_init__()
-        require(self, at_least_one=("rank", "max_pairs_per_user", "max_pairs"), above_zero=("temperature",))
+    max_epochs: int = setting(20, low=1)
+    patience: int = setting(3, low=1)
+    learning_rate: float = setting(0.0005, above=0)
+    batch_size: int = setting(512, low=2)
+    rank: int = setting(32, low=1)
+    temperature: float = setting(0.1, above=0)
+    max_pairs_per_user: int = setting(100, low=1)
+    max_pairs: int = setting(200_000, low=1)
 
 
 def sample_pairs(
@@ -62,11 +55,12 @@ def sample_pairs(
 ) -> np.ndarray:
     """Draw pairs of different texts that one user took, whichever user that is.
 
-    Both texts are drawn evenly from those of the user. No user gives more pairs than there are of the user's
-    texts, and where all users together would give too many, a random sample of the users gives them.
+    Texts are drawn in proportion to their lift, the text's share of the user's weights over its share of all
+    weights: what everybody takes says little about what goes together. A user with few texts gives no more
+    pairs than can be made of them; where all users together would give too many, a random sample does.
 
     Args:
-        user_text_weights: Users x texts (n, t); cells above 0 count.
+        user_text_weights: Users x texts (n, t), how much of each text a user took up (any unit from 0 up).
         max_pairs_per_user: Pairs that are drawn from one user, at most.
         max_pairs: Pairs in all, at most.
         seed: Seed of the sample.
@@ -74,28 +68,41 @@ def sample_pairs(
     Returns:
         int64 (p, 2), the smaller text first, sorted; a pair occurs as often as it was drawn.
     """
-    taken = sparse.csr_array(user_text_weights > 0)
+    taken = sparse.csr_array(user_text_weights, dtype=np.float64)
+    taken.eliminate_zeros()
     taken.sort_indices()
     random = np.random.default_rng(seed)
     texts = np.diff(taken.indptr).astype(np.int64)
     wanted = np.minimum(texts * (texts - 1) // 2, max_pairs_per_user)
     order = random.permutation(len(texts))
     users = np.sort(order[: np.searchsorted(np.cumsum(wanted[order]), max_pairs, side="right")])
-    starts, counts = (np.repeat(values[users], wanted[users]) for values in (taken.indptr, texts))
-    first = random.integers(0, counts)
-    # Any of the others: a step of at least one around the circle of the user's texts.
-    second = (first + random.integers(1, counts)) % counts
-    pairs = np.stack([taken.indices[starts + first], taken.indices[starts + second]], axis=1)
-    pairs = np.sort(pairs.astype(np.int64), axis=1)
+    drawn_by = np.repeat(users, wanted[users])
+    # Within a user the user's own total does not change what is drawn.
+    lift = taken.data / taken.sum(axis=0)[taken.indices]
+    pairs = np.stack([_draw(taken, lift, drawn_by, random) for _ in range(2)], axis=1)
+    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def _draw(
+    taken: sparse.csr_array, lift: np.ndarray, users: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """Return a text (p,) of each of the users, in proportion to the lift of the user's cells."""
+    first, last = taken.indptr[users], taken.indptr[users + 1] - 1
+    reached = np.concatenate([[0.0], np.cumsum(lift)])
+    aimed = reached[first] + random.random(len(users)) * (reached[last + 1] - reached[first])
+    # Rounding may aim just beside the user's cells.
+    cells = np.clip(np.searchsorted(reached, aimed, side="right") - 1, first, last)
+    return taken.indices[cells].astype(np.int64)
 
 
 def fit_adapter(vectors: np.ndarray, pairs: np.ndarray, parameters: AdapterParameters) -> Artifact:
     """Train an adapter until it no longer finds held-out pairs better.
 
     A tenth of the distinct pairs is held out with all their repetitions. The metrics say how well the partner
-    in a held-out pair is found, by cosine, among CANDIDATES texts, the others being partners of other held-out
-    pairs: mean reciprocal rank, and AUC, the share of the others that it beats; frozen and adapted.
+    in a held-out pair is found, by cosine, among CANDIDATES texts, the others being partners of other
+    held-out pairs: mean reciprocal rank, and AUC, the share of the others that it beats; with the frozen and
+    with the adapted vectors.
 
     Args:
         vectors: Frozen vectors of the texts (t, d).
@@ -157,7 +164,7 @@ class _Adapter(nn.Module):
 
 
 def _split(pairs: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return training pairs, with their repetitions, and distinct held-out pairs."""
+    """Return training pairs and held-out pairs, a pair with all its repetitions in one of them."""
     distinct, which = np.unique(pairs, axis=0, return_inverse=True)
     held_out = np.zeros(len(distinct), bool)
     count = min(int(len(distinct) * VALIDATION_SHARE), MAX_VALIDATION_PAIRS)
@@ -239,7 +246,7 @@ def _questions(held_out: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _retrieval(vectors: torch.Tensor, questions: np.ndarray, name: str) -> dict[str, float]:
-    """Return mean reciprocal rank and AUC of the partners; a tie counts half, the partner itself not at all."""
+    """Return mean reciprocal rank and AUC of the partners; a tie counts half."""
     reciprocal, beaten, counted = 0.0, 0.0, 0
     for block in np.array_split(questions, -(-len(questions) // BLOCK_QUESTIONS)):
         texts = torch.from_numpy(block)

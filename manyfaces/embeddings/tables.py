@@ -4,6 +4,8 @@ Rows are sorted by their key before anything is fitted, every fit goes through t
 table has the same columns whether it has rows or not.
 """
 
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,19 +17,20 @@ from manyfaces.embeddings.encoders.base import UserHistory
 from manyfaces.embeddings.encoders.table import fit_encoder
 from manyfaces.embeddings.pooling import pool_vectors
 from manyfaces.frames import sparse_matrix, vector_table, vectors_of
-from manyfaces.keeping import Plan
+from manyfaces.keeping import Plan, keep_or_fit
 from manyfaces.progress import stage
-from manyfaces.store import Artifact, ArtifactStore
+from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 
 def item_text_table(
-    item_texts: pl.DataFrame, encoder: str, batch_size: int, store_dir: str, seed: int
+    item_texts: pl.DataFrame, encoder: str, pooling: str, batch_size: int, store_dir: str, seed: int
 ) -> pl.DataFrame:
     """Return a vector for each distinct text.
 
     Args:
         item_texts: text_index, text_key, text.
         encoder: See text.encode_texts, also for the other arguments.
+        pooling: From token vectors to the text's.
         batch_size: Texts in one pass.
         store_dir: Root of the artefact store.
         seed: Seed of what is random.
@@ -37,26 +40,77 @@ def item_text_table(
     """
     item_texts = item_texts.sort("text_index")
     with stage("item_text_embeddings", len(item_texts)):
-        run = text.encode_texts(item_texts["text"].to_list(), encoder, batch_size, store_dir, seed)
+        run = text.encode_texts(item_texts["text"].to_list(), encoder, batch_size, store_dir, seed, pooling)
     keys = item_texts.select(pl.col("text_index").cast(pl.Int32), "text_key")
     return vector_table(keys, run.vectors, run.run_id, run.model_version)
 
 
+def item_text_vector_table(
+    item_text_embeddings: pl.DataFrame,
+    user_text_weights: Callable[[], pl.DataFrame],
+    adapter: str,
+    store_dir: str,
+    seed: int,
+    plan: Plan,
+) -> pl.DataFrame:
+    """Return the text vectors that the tables to the right read: adapted to what users take together, or not.
+
+    Args:
+        item_text_embeddings: text_index, text_key, vector, run_id, model_version.
+        user_text_weights: Loads user_index, text_index, weight; called only if there is something to adapt.
+        adapter: `none` passes the vectors through, `contrastive` adapts them (item_adapter).
+        store_dir: Root of the artefact store.
+        seed: Seed of the pairs and the training.
+        plan: Whether an earlier adapter goes on serving.
+
+    Returns:
+        The columns of item_text_embeddings; an adapted vector has the run of its adapter.
+    """
+    if adapter == "none" or item_text_embeddings.is_empty():
+        return item_text_embeddings
+    from manyfaces.embeddings import item_adapter  # loads torch, which takes seconds
+
+    texts = item_text_embeddings.sort("text_index")
+    pairs = user_text_weights().select("user_index", "text_index", "weight")
+    weights = sparse_matrix(pairs, int(pairs["user_index"].max() or 0) + 1 if len(pairs) else 0, len(texts))
+    vectors = vectors_of(texts["vector"])
+    settings = item_adapter.AdapterParameters(seed=seed)
+
+    def compute() -> Artifact:
+        pairs = item_adapter.sample_pairs(
+            weights, settings.max_pairs_per_user, settings.max_pairs, settings.seed
+        )
+        return item_adapter.fit_adapter(vectors, pairs, settings)
+
+    with stage("item_text_vectors", len(texts)):
+        artifact = keep_or_fit(
+            ArtifactStore(store_dir),
+            "text_adapter",
+            fingerprint(item_adapter.MODEL_VERSION, asdict(settings), texts["model_version"][0]),
+            fingerprint(vectors, weights),
+            compute,
+            plan,
+        )
+        adapted = item_adapter.apply_adapter(vectors, artifact)
+    version = f"{item_adapter.MODEL_VERSION}/{texts['model_version'][0]}"
+    return vector_table(texts.select("text_index", "text_key"), adapted, artifact.run_id, version)
+
+
 def user_text_table(
-    matrix_users: pl.DataFrame, user_text_weights: pl.DataFrame, item_text_embeddings: pl.DataFrame
+    matrix_users: pl.DataFrame, user_text_weights: pl.DataFrame, item_text_vectors: pl.DataFrame
 ) -> pl.DataFrame:
     """Return each user's direction in the space of the texts.
 
     Args:
         matrix_users: user_index, user_key.
         user_text_weights: user_index, text_index, weight.
-        item_text_embeddings: text_index, vector, run_id, model_version.
+        item_text_vectors: text_index, vector, run_id, model_version.
 
     Returns:
         user_key, vector, run_id, model_version; the run is that of the text vectors. No rows if no item has
         a text; a user whose items have none has a vector of zeros.
     """
-    users, texts = matrix_users.sort("user_index"), item_text_embeddings.sort("text_index")
+    users, texts = matrix_users.sort("user_index"), item_text_vectors.sort("text_index")
     if texts.is_empty():
         return vector_table(users.select("user_key").clear(), np.zeros((0, 0)), "", "")
     with stage("user_text_embeddings", len(users)):

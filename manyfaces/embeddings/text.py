@@ -7,7 +7,8 @@ Three kinds of encoder, chosen by name:
   vectors depend on the whole corpus, so that a new text embeds all texts again.
 * anything else: the name or the folder of a sentence-transformers model.
 
-Vectors of the first and third kind depend on their own text alone and are cached by its SHA-256.
+The vector of a text is pooled from those of its tokens, as the encoder was trained to, or in another way on
+request. Vectors of the first and third kind depend on their own text alone and are cached by its SHA-256.
 """
 
 import hashlib
@@ -29,6 +30,9 @@ from manyfaces.store import Artifact, ArtifactStore, atomic_write, fingerprint
 MODEL_VERSION = "text-1"
 PACKAGED = "packaged"
 TFIDF = "tfidf"
+# Pools as the encoder was trained to, which is the mean for the packaged one.
+OWN_POOLING = "model"
+POOLINGS = ("mean", "cls", "max")
 TFIDF_DIMS = 256
 TFIDF_MAX_TERMS = 50_000
 # Tokens are padded to a multiple of this, so that few different shapes occur.
@@ -51,7 +55,12 @@ class TextVectors:
 
 
 def encode_texts(
-    texts: Sequence[str], encoder: str, batch_size: int, store_dir: Path | str, seed: int
+    texts: Sequence[str],
+    encoder: str,
+    batch_size: int,
+    store_dir: Path | str,
+    seed: int,
+    pooling: str = OWN_POOLING,
 ) -> TextVectors:
     """Return one vector per text, from the cache where possible.
 
@@ -61,20 +70,26 @@ def encode_texts(
         batch_size: Texts in one pass through a neural encoder.
         store_dir: Root of the artefact store; the cache lies in its folder `text_vectors`.
         seed: Seed of the SVD behind `tfidf`; without effect otherwise.
+        pooling: From token vectors to the text's: `model` as the encoder was trained to, `mean`, `cls` (the
+            vector of the first token, which stands for the whole) or `max` (the largest value in each
+            dimension); without effect for `tfidf`.
 
     Returns:
         Vectors rounded to 6 digits in the order of `texts`.
 
     Raises:
+        ValueError: If the pooling is unknown, or the encoder has no step of pooling that could be changed.
         RuntimeError: If the encoder cannot be loaded.
     """
+    if pooling not in (OWN_POOLING, *POOLINGS):
+        raise ValueError(f"Unknown pooling '{pooling}': take {', '.join((OWN_POOLING, *POOLINGS))}.")
     if not texts:
         return TextVectors(np.zeros((0, 0), np.float32), f"text-{fingerprint(encoder)}", MODEL_VERSION)
     distinct = sorted(set(texts))
     if encoder == TFIDF:
         run = _encode_tfidf(distinct, store_dir, seed)
     else:
-        run = _encode_cached(distinct, encoder, batch_size, store_dir)
+        run = _encode_cached(distinct, encoder, batch_size, store_dir, pooling)
     position = {text: row for row, text in enumerate(distinct)}
     rows = np.fromiter((position[text] for text in texts), np.int64, len(texts))
     return TextVectors(run.vectors[rows], run.run_id, run.model_version)
@@ -121,19 +136,25 @@ def tfidf_vectors(texts: list[str], dims: int, max_terms: int, seed: int) -> tup
     return round_vectors(normalize(reduced)), float(np.nan_to_num(svd.explained_variance_ratio_).sum())
 
 
-def _encode_cached(distinct: list[str], encoder: str, batch_size: int, store_dir: Path | str) -> TextVectors:
+def _encode_cached(
+    distinct: list[str], encoder: str, batch_size: int, store_dir: Path | str, pooling: str
+) -> TextVectors:
     """Embed the texts that the cache lacks; load the encoder only if there are any."""
     loaded: dict[str, Any] = {}
 
     def load() -> Any:
         if not loaded:
             loaded["model"] = load_encoder(encoder)
+            if pooling != OWN_POOLING:
+                set_pooling(loaded["model"], pooling)
         return loaded["model"]
 
     identity = encoder_identity(encoder)
     if identity is None:  # not on this machine yet: loading downloads it, or says what to do
         load()
         identity = encoder_identity(encoder) or encoder
+    if pooling != OWN_POOLING:
+        identity = f"{identity}/{pooling}"
     cache = VectorCache(Path(store_dir) / "text_vectors" / fingerprint(MODEL_VERSION, identity, batch_size))
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in distinct]
     data = fingerprint(keys)
@@ -232,6 +253,19 @@ def load_encoder(encoder: str) -> Any:
             "HF_HUB_OFFLINE=0 set, or set var text_encoder to the folder of a sentence-transformers model, "
             "to 'packaged' or to 'tfidf'."
         ) from error
+
+
+def set_pooling(model: Any, pooling: str) -> None:
+    """Let a SentenceTransformer pool its token vectors in another way.
+
+    Raises:
+        ValueError: If it has no step of pooling.
+    """
+    steps = [module for module in model if hasattr(module, "pooling_mode")]
+    if not steps:
+        raise ValueError("The text encoder pools no tokens: leave var text_pooling at 'model'.")
+    for step in steps:
+        step.pooling_mode = pooling
 
 
 def packaged_batches(model: Any, texts: list[str], batch_size: int) -> Batches:

@@ -72,9 +72,10 @@ def fit_segmentation(spec: Mapping[str, Any], inputs: FitInputs, store: Artifact
         store: Where the result is kept.
 
     Returns:
-        Artifact with the arrays labels (n,), those of `measure_distances`, centroids (k, d), radius (k,) and users (k,), and meta with the candidates. Segments are numbered from 0 by
-        falling size, equal sizes by their smallest user key. Label -1 and NaN distances mean noise, a NaN
-        second_distance and margin mean that there is no second segment.
+        Artifact with the arrays labels (n,), those of `measure_distances`, centroids (k, d), radius (k,) and
+        users (k,), and meta with the candidates. Segments are numbered from 0 by falling size, equal sizes by
+        their smallest user key. Label -1 and NaN distances mean noise, a NaN second_distance and margin mean
+        that there is no second segment.
 
         Where the algorithm knows more there are further arrays: probability (n,); parents (k,), the number of
         the parent on the next coarser level; coarser_<m> (k,) for each coarser level of m segments, the
@@ -270,8 +271,8 @@ def measure_distances(points: np.ndarray, labels: np.ndarray, centroids: np.ndar
         centroids: (k, d) centres.
 
     Returns:
-        distance, second_distance and margin, (n,) each; NaN where there is no such centre; second_cluster (n,),
-        the row of the second nearest centre, or -1.
+        distance, second_distance and margin, (n,) each, NaN where there is no such centre; second_cluster
+        (n,), the row of the second nearest centre, or -1.
     """
     own = np.full(len(points), np.nan)
     second = np.full(len(points), np.nan)

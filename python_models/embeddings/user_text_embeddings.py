@@ -7,5 +7,5 @@ def model(dbt, session):
     return user_text_table(
         dbt.ref("matrix_users").pl(),
         dbt.ref("user_text_weights").pl(),
-        dbt.ref("item_text_embeddings").pl(),
+        dbt.ref("item_text_vectors").pl(),
     )

@@ -6,6 +6,7 @@ from manyfaces.runs import learned_runs_table
 def model(dbt, session):
     tables = {
         "item_text_embeddings": dbt.ref("item_text_embeddings"),
+        "item_text_vectors": dbt.ref("item_text_vectors"),
         "user_text_embeddings": dbt.ref("user_text_embeddings"),
         "user_vae_embeddings": dbt.ref("user_vae_embeddings"),
         "user_factors": dbt.ref("user_factors"),

@@ -6,6 +6,7 @@ from manyfaces.runs import training_epochs_table
 def model(dbt, session):
     tables = {
         "user_vae_embeddings": dbt.ref("user_vae_embeddings"),
+        "item_text_vectors": dbt.ref("item_text_vectors"),
         "user_encodings": dbt.ref("user_encodings"),
     }
     return training_epochs_table(

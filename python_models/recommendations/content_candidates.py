@@ -14,7 +14,7 @@ def model(dbt, session):
     return content_table(
         history,
         dbt.ref("user_text_embeddings").select("user_key, vector").pl(),
-        dbt.ref("item_text_embeddings").select("text_index, vector").pl(),
+        dbt.ref("item_text_vectors").select("text_index, vector").pl(),
         str(dbt.config.meta_get("store_dir")),
         count=int(dbt.config.meta_get("top_n")),
     )

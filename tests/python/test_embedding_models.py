@@ -11,6 +11,7 @@ from manyfaces import frames, runs
 MODELS = Path(__file__).parents[2] / "python_models"
 ORDER = [
     "item_text_embeddings",
+    "item_text_vectors",
     "user_text_embeddings",
     "user_vae_embeddings",
     "user_factors",
@@ -22,6 +23,7 @@ ORDER = [
 VECTOR = {"vector": pl.List(pl.Float32), "run_id": pl.String, "model_version": pl.String}
 SCHEMAS = {
     "item_text_embeddings": {"text_index": pl.Int32, "text_key": pl.String} | VECTOR,
+    "item_text_vectors": {"text_index": pl.Int32, "text_key": pl.String} | VECTOR,
     "item_factors": {"item_id": pl.String} | VECTOR,
     "training_epochs": runs.LOG_SCHEMA,
     "learned_runs": runs.RUNS_SCHEMA,
@@ -32,7 +34,9 @@ SCHEMAS = {
 SETTINGS = {
     "seed": 7,
     "text_encoder": "tfidf",
+    "text_pooling": "model",
     "text_batch_size": 8,
+    "text_adapter": "none",
     "vae_latent_dims": 4,
     "vae_hidden_dims": 16,
     "vae_max_items": 15,
@@ -194,7 +198,7 @@ def test_every_user_item_and_text_of_the_matrix_has_a_vector(built):
         assert built[name]["user_key"].to_list() == [f"user-{index:03}" for index in range(USERS)]
     assert built["item_factors"]["item_id"].to_list() == [f"item-{index}" for index in range(ITEMS)]
     assert built["item_text_embeddings"]["text_index"].to_list() == list(range(5))
-    lengths = {name: built[name]["vector"].list.len().unique().to_list() for name in ORDER[:6]}
+    lengths = {name: built[name]["vector"].list.len().unique().to_list() for name in ORDER[:7]}
     assert lengths["user_vae_embeddings"] == [4]
     assert lengths["user_factors"] == lengths["item_factors"] == [6]
     assert lengths["user_embeddings"] == [8]
@@ -246,7 +250,7 @@ def test_a_second_build_fits_nothing(tmp_path, monkeypatch):
 )
 def test_a_changed_setting_changes_the_runs_it_concerns(built, tmp_path, setting, value, changed):
     other = build(tmp_path, **{setting: value})
-    differs = {name for name in ORDER[:6] if other[name]["run_id"][0] != built[name]["run_id"][0]}
+    differs = {name for name in ORDER[:7] if other[name]["run_id"][0] != built[name]["run_id"][0]}
     assert differs == changed
 
 
@@ -268,7 +272,7 @@ def test_the_log_has_a_row_per_epoch_and_the_runs_a_row_per_table(built):
     log, learned = built["training_epochs"], built["learned_runs"]
     assert log["epoch"].to_list() == [1, 2, 3]
     assert log["run_id"].unique().to_list() == built["user_vae_embeddings"]["run_id"].unique().to_list()
-    assert sorted(learned["model"]) == sorted(ORDER[:6])
+    assert sorted(learned["model"]) == sorted(ORDER[:7])
     assert learned.null_count().row(0) == (0,) * len(learned.columns)
     assert '"max_epochs": 3' in learned.filter(model="user_vae_embeddings")["parameters"][0]
 

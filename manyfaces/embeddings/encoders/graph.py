@@ -18,8 +18,8 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 
-from manyfaces.embeddings.descent import require
 from manyfaces.embeddings.encoders.base import UserHistory
+from manyfaces.embeddings.parameters import setting
 from manyfaces.embeddings.pooling import round_vectors
 from manyfaces.progress import say
 from manyfaces.store import Artifact
@@ -48,20 +48,19 @@ class Parameters:
         seed: Seed of the sample and of the random directions.
     """
 
-    dims: int = 64
-    layers: int = 2
+    dims: int = setting(64, low=1)
+    layers: int = setting(2, low=0)
     base: Base = "svd"
     shared_direction: bool = False
-    max_training_users: int = 200_000
-    seed: int = 7
+    max_training_users: int = setting(200_000, low=1)
+    seed: int = setting(7, low=0)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work.
+        """Refuse a base that there is not.
 
         Raises:
-            ValueError: If a parameter is out of its range.
+            ValueError: If the base is unknown.
         """
-        require(self, at_least_one=("dims", "max_training_users"), at_least_zero=("layers", "seed"))
         if self.base not in ("svd", "random"):
             raise ValueError(f"Unknown base '{self.base}': take svd or random.")
 

@@ -19,9 +19,9 @@ _PLACES = {
     "deep_clustering": "deep_clustering",
     "dense_vae": "variational.DENSE_VAE",
     "factors": "svd",
-    # "graph": "graph",  # INTEGRATOR: remove the mark when graph.py is there
+    "graph": "graph",
     "mult_vae": "variational.MULT_VAE",
-    # "sequence": "sequence",  # INTEGRATOR: remove the mark when sequence.py is there
+    "sequence": "sequence",
 }
 # A name becomes part of a file's name in the store.
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

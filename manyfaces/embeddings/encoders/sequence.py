@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from manyfaces.embeddings.descent import DescentParameters, descend, fixed_threads, require
+from manyfaces.embeddings.descent import DescentParameters, descend
 from manyfaces.embeddings.encoders.base import UserHistory
 from manyfaces.embeddings.encoders.sequence_networks import RecurrentNetwork, SequenceNetwork, Transformer
 from manyfaces.embeddings.encoders.sequence_rows import (
@@ -30,7 +30,9 @@ from manyfaces.embeddings.encoders.sequence_rows import (
     newest_items,
     next_items,
 )
+from manyfaces.embeddings.parameters import setting
 from manyfaces.embeddings.pooling import round_vectors
+from manyfaces.embeddings.training import fixed_threads
 from manyfaces.store import Artifact
 
 version = "sequence-1"
@@ -63,39 +65,24 @@ class Parameters(DescentParameters):
         dropout: Share of hidden values that is set to 0 in training.
     """
 
-    max_epochs: int = 25
-    patience: int = 6
-    learning_rate: float = 0.003
-    batch_size: int = 64
     architecture: Architecture = "transformer"
-    dims: int = 64
-    layers: int = 2
-    heads: int = 2
-    max_items: int = 4000
-    max_length: int = 50
-    max_training_users: int = 10_000
-    mask_share: float = 0.4
-    item_dropout: float = 0.1
-    crop_share: float = 0.5
-    dropout: float = 0.1
+    dims: int = setting(64, low=1)
+    layers: int = setting(2, low=1)
+    heads: int = setting(2, low=1)
+    max_items: int = setting(4000, low=1)
+    max_length: int = setting(50, low=2)
+    max_training_users: int = setting(10_000, low=1)
+    mask_share: float = setting(0.4, above=0, below=1)
+    item_dropout: float = setting(0.1, low=0, below=1)
+    crop_share: float = setting(0.5, low=0, high=1)
+    dropout: float = setting(0.1, low=0, below=1)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work.
+        """Refuse what does not go together.
 
         Raises:
-            ValueError: If a parameter is out of its range.
+            ValueError: If there is no such architecture, or the dimensions cannot be shared out to the heads.
         """
-        super().__post_init__()
-        require(
-            self,
-            at_least_one=("dims", "layers", "heads", "max_items", "max_training_users"),
-            above_zero=("mask_share",),
-            shares=("mask_share", "item_dropout", "dropout"),
-        )
-        if self.max_length < 2:
-            raise ValueError(f"max_length is {self.max_length!r} but must be at least 2.")
-        if not 0 <= self.crop_share <= 1:
-            raise ValueError(f"crop_share is {self.crop_share!r} but must be at least 0 and at most 1.")
         if self.architecture not in ("transformer", "gru"):
             raise ValueError(f"Unknown architecture '{self.architecture}': take transformer or gru.")
         if self.architecture == "transformer" and self.dims % self.heads:

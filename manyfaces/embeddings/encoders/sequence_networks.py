@@ -34,7 +34,7 @@ class SequenceNetwork(nn.Module):
         return hidden @ self.item_vectors[: self.items].T + self.item_bias
 
     def read(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the vectors (n, l, dims) of items (n, l), scaled to a variance of 1 (Vaswani et al. 2017)."""
+        """Return the vectors (n, l, dims) of items (n, l), scaled to a variance near 1."""
         return functional.embedding(rows, self.item_vectors) * self.dims**0.5
 
     def drop(self, values: torch.Tensor) -> torch.Tensor:
@@ -73,14 +73,8 @@ class Transformer(SequenceNetwork):
         dropout: float,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Draw the first weights from `generator`.
-
-        Raises:
-            ValueError: If the dimensions cannot be shared out to the heads.
-        """
+        """Draw the first weights from `generator`; `dims` is a multiple of `heads`."""
         super().__init__(items, dims, dropout, generator)
-        if dims % heads:
-            raise ValueError(f"dims is {dims} but must be a multiple of heads, {heads}.")
         self.position_vectors = nn.Parameter(torch.empty(max_length, dims))
         self.layers = nn.ModuleList(_Layer(dims, heads) for _ in range(layers))
         self.final_norm = nn.LayerNorm(dims)

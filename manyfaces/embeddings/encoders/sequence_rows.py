@@ -121,7 +121,7 @@ def _windows(history: UserHistory, starts: np.ndarray, lengths: np.ndarray) -> R
     columns = np.arange(lengths.max())
     places = np.minimum(starts[:, None] + columns, len(history.sequence_items) - 1)
     padding = len(history.item_ids) + 1
-    items = np.where(columns < lengths[:, None], history.sequence_items[places], padding)
+    items = np.where(columns < lengths[:, None], history.sequence_items[places].astype(np.int64), padding)
     return Rows(items, lengths, padding)
 
 
