@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from manyfaces.embeddings import fusion
+from manyfaces.embeddings import fusion, text
 from manyfaces.embeddings.blocks import Block, attribute_block
 from manyfaces.frames import sparse_matrix, vector_table, vectors_of
 from manyfaces.keeping import Plan, keep_or_fit
@@ -99,7 +99,8 @@ class Evidence:
         if name not in self._vectors or self.table(name).is_empty():
             return name
         run_id, version = self.table(name).select("run_id", "model_version").row(0)
-        return version if version.startswith("text-") and not version.endswith("/tfidf") else run_id
+        is_fixed = version.startswith(f"{text.MODEL_VERSION}/") and not version.endswith(f"/{text.TFIDF}")
+        return version if is_fixed else run_id
 
     def _by_user(self, frame: pl.DataFrame) -> pl.DataFrame:
         return self.users.join(frame, on="user_key", how="left", maintain_order="left").drop("user_key")

@@ -123,6 +123,7 @@ def test_a_text_encoder_is_told_by_its_version_unless_it_was_fitted():
     for version, run, space in [
         ("text-1/packaged", "text-abc", "text-1/packaged"),
         ("text-1/tfidf", "text-abc", "text-abc"),
+        ("text-adapter-1/text-1/packaged", "text_adapter-abc", "text_adapter-abc"),
         ("vae-1", "vae-abc", "vae-abc"),
     ]:
         table = pl.DataFrame(
