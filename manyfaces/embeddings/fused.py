@@ -11,7 +11,7 @@ from manyfaces.embeddings.blocks import Block, attribute_block
 from manyfaces.frames import sparse_matrix, vector_table, vectors_of
 from manyfaces.keeping import Plan, keep_or_fit
 from manyfaces.progress import say, stage
-from manyfaces.store import ArtifactStore, fingerprint
+from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 ATTRIBUTES = ("age_band", "gender", "income_band", "occupation", "region")
 DEFAULT_DIMS = 32
@@ -22,6 +22,7 @@ SEGMENTATION_VECTOR_SCHEMA = {
     "segmentation": pl.String,
     "user_key": pl.String,
     "vector": pl.List(pl.Float32),
+    "past_vector": pl.List(pl.Float32),
     "space": pl.String,
 }
 
@@ -36,6 +37,7 @@ class Evidence:
         user_category_weights: Loader,
         user_attributes: Loader,
         vectors: Mapping[str, Loader],
+        category_outlook: Loader | None = None,
     ) -> None:
         """Take the tables.
 
@@ -45,6 +47,7 @@ class Evidence:
             user_category_weights: user_index, category_index, category, weight.
             user_attributes: user_key and ATTRIBUTES as text.
             vectors: By encoder: user_key, vector, run_id, model_version; a user may be missing.
+            category_outlook: user_index, category_index, category, past_weight.
         """
         self.users = matrix_users.sort("user_index").select("user_key")
         self._features, self._categories, self._attributes = (
@@ -52,7 +55,7 @@ class Evidence:
             user_category_weights,
             user_attributes,
         )
-        self._vectors = dict(vectors)
+        self._vectors, self._outlook = dict(vectors), category_outlook
         self._read: dict[str, pl.DataFrame] = {}
 
     @property
@@ -80,11 +83,7 @@ class Evidence:
                 values.select(pl.all().cast(pl.Float64)).fill_null(np.nan).to_numpy(), names, "activity"
             )
         if name == "categories":
-            weights = self._categories()
-            columns = weights.select("category_index", "category").unique().sort("category_index")
-            pairs = weights.select("user_index", "category_index", "weight")
-            matrix = sparse_matrix(pairs, len(self.users), len(columns))
-            return Block(matrix, columns["category"].to_list(), "categories")
+            return self._category_block(self._categories(), "weight")
         if name == "attributes":
             return attribute_block(self._by_user(self._attributes().select("user_key", *ATTRIBUTES)))
         vectors = vectors_of(self._by_user(self.table(name).select("user_key", "vector")).to_series())
@@ -102,6 +101,18 @@ class Evidence:
         is_fixed = version.startswith(f"{text.MODEL_VERSION}/") and not version.endswith(f"/{text.TFIDF}")
         return version if is_fixed else run_id
 
+    def past_categories(self) -> Block | None:
+        """Return the block `categories` as it was prediction_days before the wall; None if nobody knows."""
+        return None if self._outlook is None else self._category_block(self._outlook(), "past_weight")
+
+    def _category_block(self, weights: pl.DataFrame, column: str) -> Block:
+        columns = weights.select("category_index", "category").unique().sort("category_index")
+        matrix = sparse_matrix(
+            weights.select("user_index", "category_index", column), len(self.users), len(columns)
+        )
+        matrix.eliminate_zeros()
+        return Block(matrix, columns["category"].to_list(), "categories")
+
     def _by_user(self, frame: pl.DataFrame) -> pl.DataFrame:
         return self.users.join(frame, on="user_key", how="left", maintain_order="left").drop("user_key")
 
@@ -114,7 +125,7 @@ def fit_fusion(
     dims: int,
     store: ArtifactStore,
     plan: Plan,
-) -> tuple[np.ndarray, str]:
+) -> tuple[np.ndarray, Artifact]:
     """Return the fused vectors of some users (or of all) and the run that learned their space.
 
     Args:
@@ -148,7 +159,7 @@ def fit_fusion(
         lambda: fusion.fuse(blocks, weights, dims),
         plan,
     )
-    return fusion.project(blocks, artifact), artifact.run_id
+    return fusion.project(blocks, artifact), artifact
 
 
 def user_embedding_table(
@@ -156,8 +167,10 @@ def user_embedding_table(
 ) -> pl.DataFrame:
     """Return one fused vector per user: user_key, vector, run_id, model_version. See `fit_fusion`."""
     with stage("user_embeddings", len(evidence.users)):
-        vectors, run_id = fit_fusion("fusion", evidence, None, weights, dims, ArtifactStore(store_dir), plan)
-    return vector_table(evidence.users, vectors, run_id, fusion.MODEL_VERSION)
+        vectors, artifact = fit_fusion(
+            "fusion", evidence, None, weights, dims, ArtifactStore(store_dir), plan
+        )
+    return vector_table(evidence.users, vectors, artifact.run_id, fusion.MODEL_VERSION)
 
 
 def segmentation_vector_table(
@@ -177,8 +190,9 @@ def segmentation_vector_table(
         plan: Whether earlier spaces go on serving.
 
     Returns:
-        A row per segmentation and user that has vectors, with the columns of SEGMENTATION_VECTOR_SCHEMA:
-        vectors of one segmentation with one `space` can be compared, also between builds.
+        A row per segmentation and user that has vectors, with the columns of SEGMENTATION_VECTOR_SCHEMA. The
+        past vector is where the categories of some weeks ago would have placed the user, everything else being
+        average; null where that is not known. Vectors of one segmentation with one `space` can be compared, also between builds.
     """
     store = ArtifactStore(store_dir)
     frames = [pl.DataFrame(schema=SEGMENTATION_VECTOR_SCHEMA)]
@@ -188,10 +202,11 @@ def segmentation_vector_table(
         if spec.get("blocks"):
             members = evidence.users.with_row_index("row").join(chosen, on="user_key", how="semi").sort("row")
             dims = int(spec.get("dims") or DEFAULT_DIMS)
-            vectors, space = fit_fusion(
-                f"space_{name}", evidence, members["row"].to_numpy(), spec["blocks"], dims, store, plan
-            )
+            rows = members["row"].to_numpy()
+            vectors, artifact = fit_fusion(f"space_{name}", evidence, rows, spec["blocks"], dims, store, plan)
+            space = artifact.run_id
             found = vector_table(members.select("user_key"), vectors, space, "").select("user_key", "vector")
+            found = found.with_columns(past_vector=_past_vectors(evidence, rows, artifact))
         elif spec.get("encoder") is None:
             # Communities are found in relations: their users need no vector, only a row.
             found, space = chosen.sort("user_key").with_columns(vector=pl.lit([], pl.List(pl.Float32))), ""
@@ -202,12 +217,33 @@ def segmentation_vector_table(
             )
         if found.is_empty():
             say(f"segmentation {name}: none of its {len(chosen)} users has a vector")
+        if "past_vector" not in found.columns:
+            found = found.with_columns(past_vector=pl.lit(None, pl.List(pl.Float32)))
         frames.append(
             found.select(
                 pl.lit(name).alias("segmentation"),
                 "user_key",
-                pl.col("vector").cast(pl.List(pl.Float32)),
+                pl.col("vector", "past_vector").cast(pl.List(pl.Float32)),
                 pl.lit(space).alias("space"),
             )
         )
     return pl.concat(frames)
+
+
+def _past_vectors(evidence: Evidence, rows: np.ndarray, artifact: Artifact) -> pl.Series:
+    """Return where the users' categories of some weeks ago lie in a space; null for users without any."""
+    weights = artifact.meta["parameters"]["weights"]
+    past = evidence.past_categories() if "categories" in weights else None
+    if past is None:
+        return pl.Series(values=[None] * len(rows), dtype=pl.List(pl.Float32))
+    categories = Block(past.values[rows], past.columns, past.kind)
+    others = {name: Block(np.zeros((len(rows), 0))) for name in weights if name != "categories"}
+    vectors = fusion.project(others | {"categories": categories}, artifact, known=["categories"])
+    is_known = np.diff(categories.values.indptr) > 0
+    return pl.Series(
+        [
+            vector if known else None
+            for vector, known in zip(vectors.tolist(), is_known.tolist(), strict=True)
+        ],
+        dtype=pl.List(pl.Float32),
+    )

@@ -1,6 +1,6 @@
 """One vector per user out of several kinds of evidence: activity, categories, text, encoders, attributes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from itertools import zip_longest
 
@@ -67,13 +67,17 @@ def fuse(blocks: Mapping[str, Block], weights: Mapping[str, float], dims: int) -
     )
 
 
-def project(blocks: Mapping[str, Block], artifact: Artifact) -> np.ndarray:
+def project(
+    blocks: Mapping[str, Block], artifact: Artifact, known: Collection[str] | None = None
+) -> np.ndarray:
     """Return the vectors of any users in the space that `fuse` learned.
 
     Args:
         blocks: The used blocks by name, rows in the same order of users. Columns are matched by name: one
             that the fit did not know is left out, one that is missing counts as zero.
         artifact: What `fuse` returned.
+        known: Blocks that are known of these users, all of them if not given. In the others everybody counts
+            as average.
 
     Returns:
         float32 (n, k), rounded to 6 digits.
@@ -84,6 +88,8 @@ def project(blocks: Mapping[str, Block], artifact: Artifact) -> np.ndarray:
         values = {field.name: artifact.arrays[f"{name}.{field.name}"] for field in fields(Preparation)}
         learned[name] = Preparation(**values | {"kind": str(values["kind"]), "scale": float(values["scale"])})
     components = artifact.arrays["components"]
+    if known is not None:
+        weights = {name: weight if name in known else 0.0 for name, weight in weights.items()}
     parts = [rows @ components.T for rows in _joint_rows(blocks, learned, weights)]
     return round_vectors(np.concatenate(parts)) if parts else np.zeros((0, len(components)), np.float32)
 

@@ -1,18 +1,19 @@
 """The dated table of clustered segments: every declared segmentation at this wall and at the wall before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from manyfaces.frames import vector_matrix
+from manyfaces.frames import vector_matrix, vectors_of
 from manyfaces.segments.algorithms import ALGORITHMS
 from manyfaces.segments.clustering import level_name
 from manyfaces.segments.inputs import FitInputs, labels_of, relations_of
 from manyfaces.segments.lasting import DATED_SCHEMA, NO_ROWS, Policy, Profile, divide_again
-from manyfaces.store import ArtifactStore
+from manyfaces.segments.outlook import outlook_judge
+from manyfaces.store import ArtifactStore, fingerprint
 
 
 def dated_clusters(
@@ -25,6 +26,7 @@ def dated_clusters(
     users: pl.DataFrame,
     labels: pl.DataFrame,
     relations: pl.DataFrame,
+    outlook: pl.DataFrame,
     policy: Policy,
     seed: int,
     store: ArtifactStore,
@@ -33,7 +35,7 @@ def dated_clusters(
 
     Args:
         specs: Declarations, checked.
-        vectors: segmentation, user_key, vector, space, in any order.
+        vectors: segmentation, user_key, vector, past_vector, space, in any order.
         wall: as_of; no row without events.
         previous: What the table held before; None at the first build. Rows of this wall or later are passed
             over, so that building a wall again gives the same, and nothing is learned from behind it.
@@ -41,6 +43,7 @@ def dated_clusters(
         users: user_index, user_key.
         labels: user_key, label; of several labels of a user the first by name counts.
         relations: user_key, related_user_key, weight.
+        outlook: user_index, category, next_share: what users did in the last weeks, for judging candidates.
         policy: When to fit again.
         seed: Seed of every random start and sample.
         store: Where models lie.
@@ -60,10 +63,13 @@ def dated_clusters(
         levels = [name, *(level_name(name, segments) for segments in spec.get("levels") or ())]
         last = before.filter(pl.col("segmentation").is_in(levels))
         reads = ALGORITHMS[spec["algorithm"]].reads
+        judge, judged_by = _judge(own, users, outlook)
         inputs = FitInputs(
             vectors=vector_matrix(own),
             keys=own["user_key"],
             seed=seed,
+            judge=judge,
+            judged_by=judged_by,
             labels=labels_of(labels, own["user_key"]) if "labels" in reads else None,
             relations=relations_of(relations, own["user_key"]) if "relations" in reads else None,
         )
@@ -92,18 +98,38 @@ def _last_wall(previous: pl.DataFrame | None, as_of: Any) -> pl.DataFrame:
     return earlier.filter(pl.col("as_of") == pl.col("as_of").max().over("segmentation"))
 
 
+def _judge(
+    own: pl.DataFrame, users: pl.DataFrame, outlook: pl.DataFrame
+) -> tuple[Callable[[np.ndarray], float] | None, str]:
+    """Return the judge of candidates and its fingerprint; none where no user's past is known."""
+    if own.is_empty() or own["past_vector"].null_count() == len(own):
+        return None, ""
+    past = vectors_of(own["past_vector"])
+    past[own["past_vector"].is_null().to_numpy()] = np.nan
+    _, outcomes = _by_category(own["user_key"], users, outlook.drop_nulls("next_share"), "next_share")
+    return outlook_judge(vector_matrix(own), past, outcomes), fingerprint(past, outcomes)
+
+
 def _profile(keys: pl.Series, users: pl.DataFrame, shares: pl.DataFrame) -> Profile:
     """Return each user's shares of the categories."""
-    names = np.array(shares["category"].unique().sort().to_list(), dtype=np.str_)
-    columns = pl.DataFrame(
+    return Profile(*_by_category(keys, users, shares, "share"))
+
+
+def _by_category(
+    keys: pl.Series, users: pl.DataFrame, table: pl.DataFrame, column: str
+) -> tuple[np.ndarray, sparse.csr_array]:
+    """Return the categories (c,) and a column of the table as (n, c), a row per user."""
+    names = np.array(table["category"].unique().sort().to_list(), dtype=np.str_)
+    places = pl.DataFrame(
         {"category": names, "column": np.arange(len(names))}, schema_overrides={"category": pl.String}
     )
     cells = (
-        shares.join(users, on="user_index")
+        table.join(users, on="user_index")
         .join(keys.to_frame().with_row_index("row"), on="user_key")
-        .join(columns, on="category")
+        .join(places, on="category")
+        .sort("row", "column")
     )
-    values = sparse.csr_array(
-        (cells["share"].to_numpy(), (cells["row"], cells["column"])), shape=(len(keys), len(names))
-    )
-    return Profile(names, values)
+    shape = (len(keys), len(names))
+    values = sparse.csr_array((cells[column].to_numpy(), (cells["row"], cells["column"])), shape=shape)
+    values.eliminate_zeros()
+    return names, values

@@ -17,6 +17,7 @@ def model(dbt, session):
         users=dbt.ref("matrix_users").pl(),
         labels=dbt.ref("stg_user_labels").pl(),
         relations=dbt.ref("stg_user_relations").pl(),
+        outlook=dbt.ref("category_outlook").select("user_index, category, next_share").pl(),
         policy=Policy(
             **dict(dbt.config.meta_get("refit_when")),
             min_overlap=float(dbt.config.meta_get("segment_match_min")),

@@ -10,6 +10,7 @@ def model(dbt, session):
     features = dbt.ref("user_features")
     categories = dbt.ref("user_category_weights")
     attributes = dbt.ref("user_attributes")
+    outlook = dbt.ref("category_outlook")
     encodings = dbt.ref("user_encodings")
     vectors = {
         "fused": dbt.ref("user_embeddings"),
@@ -27,6 +28,7 @@ def model(dbt, session):
             categories.pl,
             attributes.pl,
             {name: table.pl for name, table in vectors.items()},
+            outlook.pl,
         ),
         dbt.ref("segmentation_users").pl(),
         store_dir=str(dbt.config.meta_get("store_dir")),

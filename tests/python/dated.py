@@ -22,13 +22,22 @@ def dated(
     shares=None,
     labels=None,
     relations=None,
+    outlook=None,
     policy=None,
     seed=7,
 ):
     """Divide users (a frame user_key, vector for all segmentations, or one by name) at a wall."""
     frames = vectors if isinstance(vectors, dict) else {spec["name"]: vectors for spec in specs}
     table = pl.concat(
-        frame.select(pl.lit(name).alias("segmentation"), "user_key", "vector", pl.lit(space).alias("space"))
+        frame.select(
+            pl.lit(name).alias("segmentation"),
+            "user_key",
+            "vector",
+            (
+                pl.col("past_vector") if "past_vector" in frame.columns else pl.lit(None, pl.List(pl.Float32))
+            ).alias("past_vector"),
+            pl.lit(space).alias("space"),
+        )
         for name, frame in frames.items()
     )
     keys = table["user_key"].unique().sort()
@@ -54,6 +63,7 @@ def dated(
         users=users,
         labels=none if labels is None else labels,
         relations=none if relations is None else relations,
+        outlook=shares.rename({"share": "next_share"}) if outlook is None else outlook,
         policy=policy or Policy(0.3, age_days=28, outside_share=0.05, psi=0.1),
         seed=seed,
         store=store,

@@ -45,6 +45,7 @@ def evidence(turned=False, run="vae-1"):
             ),
         ),
         {"fused": lambda: table, "vae": lambda: table},
+        lambda: weights.rename({"weight": "past_weight"}),
     )
 
 
@@ -140,3 +141,21 @@ def test_an_unknown_block_is_named(tmp_path):
         segmentation_vector_table(
             [spec], evidence(), populations(mixed=everybody()), str(tmp_path), Plan("1")
         )
+
+
+def test_the_past_lies_where_its_categories_alone_place_a_user(tmp_path):
+    only = BLOCKS | {"blocks": {"categories": 1}}
+    found = segmentation_vector_table(
+        [only], evidence(), populations(mixed=everybody()), str(tmp_path), Plan("1")
+    )
+    # Here the past is what is known today, so that both are the same.
+    np.testing.assert_allclose(found["past_vector"].to_list(), found["vector"].to_list(), atol=1e-5)
+    mixed = segmentation_vector_table(
+        [BLOCKS], evidence(), populations(mixed=everybody()), str(tmp_path), Plan("1")
+    )
+    assert mixed["past_vector"].null_count() == 0
+    assert mixed["past_vector"].to_list() != mixed["vector"].to_list()
+    encoder = segmentation_vector_table(
+        [FUSED], evidence(), populations(all_users=everybody()), str(tmp_path), Plan("1")
+    )
+    assert encoder["past_vector"].null_count() == USERS
