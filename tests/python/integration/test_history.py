@@ -39,6 +39,7 @@ class History:
     earlier: Path  # the second wall once more
     erased: Path  # the last wall with an erasure, and --full-refresh
     erased_key: str
+    pruned: Path  # with history_dates: 1
 
 
 def build_history(folder: Path) -> History:
@@ -60,7 +61,10 @@ def build_history(folder: Path) -> History:
     with (workspace.files / "erasures.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["user_id"], [erased_id]])
     erased = build("erased", WALLS[2], *TABLES, "--full-refresh")
-    return History(walls, again, earlier, erased, user_key(erased_id, KEY))
+    dated = ["segment_dates", "segment_size_dates", "segment_feature_dates", "segment_flows"]
+    workspace.build(("run", "--select", *dated), **SETTINGS, as_of=WALLS[2], history_dates=1)
+    pruned = workspace.keep_database("pruned")
+    return History(walls, again, earlier, erased, user_key(erased_id, KEY), pruned)
 
 
 SCENARIOS["history"] = build_history
@@ -139,6 +143,19 @@ def test_an_erased_user_is_in_no_wall_and_a_full_refresh_keeps_all_walls(history
     assert [number for _, number in rows(history.erased, count)] == [
         number - 1 for _, number in rows(history.earlier, count)
     ]
+
+
+def test_only_the_newest_walls_and_those_whose_models_they_use_are_kept(history):
+    in_use = rows(
+        history.pruned,
+        "select fitted_as_of::date::text from features.learning_plan where as_of = ?",
+        WALLS[2],
+    )
+    assert in_use == [(WALLS[0],)]
+    for table in ("segments.segment_dates", "segments.segment_feature_dates"):
+        assert walls_of(history.pruned, table) == [WALLS[0], WALLS[2]]
+    pairs = "select distinct from_as_of::date::text, to_as_of::date::text from segments.segment_flows"
+    assert rows(history.pruned, pairs) == [(WALLS[0], WALLS[2])]
 
 
 @pytest.mark.parametrize("name", ["last", "earlier", "erased"])
