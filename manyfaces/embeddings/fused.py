@@ -191,8 +191,9 @@ def segmentation_vector_table(
 
     Returns:
         A row per segmentation and user that has vectors, with the columns of SEGMENTATION_VECTOR_SCHEMA. The
-        past vector is where the categories of some weeks ago would have placed the user, everything else being
-        average; null where that is not known. Vectors of one segmentation with one `space` can be compared, also between builds.
+        past vector is where the categories of some weeks ago would have placed the user, all else being
+        average; null where that is not known. Vectors of one segmentation with one `space` can be compared,
+        also between builds.
     """
     store = ArtifactStore(store_dir)
     frames = [pl.DataFrame(schema=SEGMENTATION_VECTOR_SCHEMA)]
