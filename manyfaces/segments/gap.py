@@ -38,14 +38,18 @@ def reference_sets(points: np.ndarray, seed: int, sets: int = REFERENCE_SETS) ->
 
 
 def gap_statistic(
-    points: np.ndarray, references: Sequence[np.ndarray], divide: Callable[[np.ndarray], np.ndarray]
+    points: np.ndarray,
+    labels: np.ndarray,
+    references: Sequence[np.ndarray],
+    divide: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[float | None, float | None]:
     """Compare the spread within segments of the points with that on references.
 
     Args:
         points: (n, d) finite numbers.
+        labels: (n,) the segments that the algorithm finds on them.
         references: Sets of the same shape, see `reference_sets`.
-        divide: Gives the (n,) labels from 0 on that the algorithm finds on a set.
+        divide: Gives the (n,) labels from 0 on that the algorithm finds on a reference.
 
     Returns:
         Gap: mean over the references of ln W minus ln W of the points, W = sum of squared distances to the
@@ -54,7 +58,7 @@ def gap_statistic(
     """
     if not references:
         return None, None
-    within = spread_within(points, divide(points))
+    within = spread_within(points, labels)
     expected = np.array([spread_within(reference, divide(reference)) for reference in references])
     if within <= 0 or (expected <= 0).any():
         return None, None

@@ -12,7 +12,7 @@ from manyfaces.segments.quality import measure_quality
 from manyfaces.segments.scan import Fit, measured_row, scan_numbers, take_sample
 from manyfaces.segments.users import nearest_centre
 
-MODEL_VERSION = "kmeans-3"
+MODEL_VERSION = "kmeans-4"
 
 # Users on which the candidates are tried; the chosen one is then fitted to everybody.
 SCAN_USERS = 20_000

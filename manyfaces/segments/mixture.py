@@ -13,7 +13,7 @@ from manyfaces.segments.scan import Fit, Fitter, scan_numbers, take_sample
 from manyfaces.segments.settings import settings_of
 from manyfaces.segments.users import ASSIGN_BLOCK
 
-MODEL_VERSION = "gaussian_mixture-1"
+MODEL_VERSION = "gaussian_mixture-2"
 
 # Starts are k-means solutions, which differ little: a few are enough.
 STARTS = 2

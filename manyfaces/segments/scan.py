@@ -137,20 +137,27 @@ def measured_row(
             return None
         return fitter(sample.points[half], number, REFIT_STARTS, seed).predict
 
-    def divide(points: np.ndarray) -> np.ndarray:
-        return fitter(points, number, 1, seed).labels
-
-    around = sample.points[sample.reference_rows]
-    can_divide = len(np.unique(sample.copy_of[sample.reference_rows])) > number
     return candidate_row(
         number,
         measure_quality(sample.points, fit.labels, seed),
         name=name,
         parameters={"k": number, **fit.parameters},
         stability=half_sample_stability(sample.points, fit.labels, refit, seed),
-        gap=gap_statistic(around, sample.references if can_divide else [], divide),
+        gap=_gap(sample, number, fitter),
         predictive=predictive_value(sample.inputs, sample.rows, fit.labels),
         reason=reason,
+    )
+
+
+def _gap(sample: Sample, number: int, fitter: Fitter) -> tuple[float | None, float | None]:
+    """Measure the gap statistic of a number of segments and its error; None for too few different users."""
+    if len(np.unique(sample.copy_of[sample.reference_rows])) <= number:
+        return None, None
+    points, seed = sample.points[sample.reference_rows], sample.inputs.seed
+    # One start may miss segments that are there, but all divisions of a reference are about equally good.
+    labels = fitter(points, number, FULL_STARTS, seed).labels
+    return gap_statistic(
+        points, labels, sample.references, lambda reference: fitter(reference, number, 1, seed).labels
     )
 
 

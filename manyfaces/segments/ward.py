@@ -11,7 +11,7 @@ from manyfaces.segments.scan import Fit, measured_row, one_segment, possible_num
 from manyfaces.segments.settings import settings_of
 from manyfaces.segments.users import nearest_centre
 
-MODEL_VERSION = "ward-1"
+MODEL_VERSION = "ward-2"
 
 # Users that the hierarchy is built on, and fine segments of k-means between which it merges.
 FIT_USERS = 20_000
