@@ -444,6 +444,44 @@ def part_kmeans(users: int, dims: int, segments: int) -> dict[str, Any]:
     return {"users": users, "dims": dims, "segments": segments, "shapes": measured}
 
 
+def part_placing(users: int, dims: int, segments: int, database: str) -> dict[str, Any]:
+    """Place users in the nearest of some segments by the SQL of macro nearest_segments."""
+    import duckdb
+
+    question = "{{ nearest_segments('users', 'centroids') }}"
+    dbt, target = str(Path(sys.executable).with_name("dbt")), f"{database}.target"
+    compiled = subprocess.run(
+        [dbt, "--quiet", "compile", "--target-path", target, "--inline", question],
+        cwd=ROOT,
+        env=os.environ | {"MANYFACES_DATABASE": ":memory:", "DBT_LOG_PATH": target},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    def vectors(first: str) -> str:
+        cell = f"hash(({first} + number) * {dims} + place)"
+        return f"list_transform(range({dims}), lambda place: {cell} % 1000000 / 5e5 - 1)::float[]"
+
+    with duckdb.connect(database) as connection:
+        for statement in (
+            f"set memory_limit = '{os.environ.get('MANYFACES_MEMORY_LIMIT', '4GB')}'",
+            f"set threads = {os.environ.get('MANYFACES_DUCKDB_THREADS', '2')}",
+            "set preserve_insertion_order = false",
+            "create table users as select 'bench' as segmentation, 'user' || number as user_key, "
+            f"{vectors('0')} as vector from range({users}) numbers(number)",
+            "create table centroids as select 'bench' as segmentation, number as cluster, "
+            f"number + 1 as segment_number, {vectors(str(users))} as centroid, 9.0 as radius "
+            f"from range({segments}) numbers(number)",
+        ):
+            connection.execute(statement).fetchall()
+        seconds = fastest(
+            lambda: connection.execute(f"create or replace table placed as {compiled}").fetchall()
+        )
+        placed = connection.execute("select count(*) from placed").fetchone()[0]
+    return {"users": users, "dims": dims, "segments": segments, "seconds": seconds, "placed": placed}
+
+
 def fastest(call: Callable[[], Any], calls: int = 2) -> float:
     """Return the seconds of the fastest of some calls, the one that other processes disturbed least."""
     seconds = []
@@ -459,6 +497,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "bare": part_bare,
     "check": part_check,
     "kmeans": part_kmeans,
+    "placing": part_placing,
 }
 
 
@@ -563,6 +602,7 @@ def report(results: dict[str, Any]) -> str:
             parts.append(check_text(int(events), entry["check"]))
     if "kmeans" in results:
         parts.append(kmeans_table(results["kmeans"]))
+        parts.append(placing_text(results["placing"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -638,6 +678,13 @@ def kmeans_table(measured: dict[str, Any]) -> str:
     return table([f"{about}, seconds", *shapes], rows)
 
 
+def placing_text(measured: dict[str, Any]) -> str:
+    """Say what placing users by SQL takes."""
+    about = f"{measured['placed']:,} users x {measured['dims']} in {measured['segments']} segments"
+    memory = f"{measured['peak_memory_mb']:,.0f} MB, making the users included"
+    return f"Placing {about} by SQL alone: {measured['seconds']:.1f} s, peak memory {memory}."
+
+
 def check_text(events: int, check: dict[str, Any]) -> str:
     """Say whether the build found what was planted."""
     if check["planted"] == check["found"]:
@@ -659,7 +706,7 @@ def main() -> int:
         "--sizes", type=int, nargs="*", default=[1_000_000, 10_000_000], metavar="EVENTS", help="%(default)s"
     )
     parser.add_argument("--skip-default", action="store_true", help="leave out the build on the bundled data")
-    parser.add_argument("--skip-kmeans", action="store_true", help="leave out k-means beside scikit-learn")
+    parser.add_argument("--skip-kmeans", action="store_true", help="leave out k-means and placing by SQL")
     parser.add_argument(
         "--bare-only", action="store_true", help="for the sizes, simulate and bare DuckDB only"
     )
@@ -689,6 +736,15 @@ def main() -> int:
         if not options.skip_kmeans:
             say("k-means beside scikit-learn")
             results["kmeans"] = run_part("kmeans", folder, users=100_000, dims=64, segments=10)
+            say("placing users in segments by SQL")
+            results["placing"] = run_part(
+                "placing",
+                folder,
+                users=1_000_000,
+                dims=64,
+                segments=10,
+                database=str(folder / "placing.duckdb"),
+            )
     finally:
         if options.keep:
             say(f"kept {folder}")
