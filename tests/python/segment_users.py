@@ -34,7 +34,7 @@ def spec_of(algorithm):
     """The shortest declaration of an algorithm."""
     required = {"kmeans": {"candidates": [3, 4]}, "ward": {"levels": [3, 6]}}
     required["gaussian_mixture"] = required["kmeans"]
-    return {"name": "any", "vectors": "vae", "algorithm": algorithm, **required.get(algorithm, {})}
+    return {"name": "any", "encoder": "vae", "algorithm": algorithm, **required.get(algorithm, {})}
 
 
 def champion_of(clustering):

@@ -22,7 +22,7 @@ from manyfaces.segments.settings import (
 )
 from manyfaces.segments.stability import half_sample_stability
 
-SPEC = {"name": "taste", "vectors": "fused", "algorithm": "kmeans", "candidates": [3, 4, 5, 6, 7, 8]}
+SPEC = {"name": "taste", "encoder": "fused", "algorithm": "kmeans", "candidates": [3, 4, 5, 6, 7, 8]}
 
 
 def divide_by(number):

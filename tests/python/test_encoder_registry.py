@@ -139,7 +139,7 @@ def test_parameters_may_be_optional_and_numbers_whole():
 
 def test_wanted_are_the_encoders_of_segmentations_that_no_table_holds():
     segmentations = [
-        {"name": "a", "vectors": "fused"},
+        {"name": "a", "encoder": "fused"},
         {"name": "b", "encoder": "mult_vae"},
         {"name": "c", "blocks": {"behaviour": 1.0, "factors": 1, "small": 0.5, "dense_vae": 1}},
         {"name": "d", "encoder": "typo"},

@@ -9,7 +9,7 @@ from manyfaces.segments.directions import main_directions
 from manyfaces.segments.hdbscan import fit_hdbscan, join_groups
 from manyfaces.segments.users import hash_sample
 
-SPEC = {"name": "dense", "vectors": "vae", "algorithm": "hdbscan"}
+SPEC = {"name": "dense", "encoder": "vae", "algorithm": "hdbscan"}
 
 
 @pytest.mark.parametrize(("users", "fitted", "seed"), [(10_000, 2_000, 0), (3_000, 3_000, 1)])

@@ -9,7 +9,7 @@ from manyfaces.segments.inputs import labels_of
 from manyfaces.segments.knn import fit_knn
 from manyfaces.store import ArtifactStore
 
-SPEC = {"name": "groups", "vectors": "vae", "algorithm": "knn"}
+SPEC = {"name": "groups", "encoder": "vae", "algorithm": "knn"}
 
 
 def labelled(users=600, share=0.2, seed=0, **settings):

@@ -16,7 +16,7 @@ from manyfaces.segments.label_propagation import (
     propagate_labels,
 )
 
-SPEC = {"name": "circles", "vectors": "vae", "algorithm": "label_propagation"}
+SPEC = {"name": "circles", "encoder": "vae", "algorithm": "label_propagation"}
 
 
 def graph(users, pairs, weights=None):

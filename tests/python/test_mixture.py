@@ -7,7 +7,7 @@ from sklearn.mixture import GaussianMixture
 from manyfaces.segments.kmeans import fit_kmeans
 from manyfaces.segments.mixture import fit_gaussian_mixture
 
-SPEC = {"name": "overlap", "vectors": "vae", "algorithm": "gaussian_mixture", "candidates": [2, 3, 4]}
+SPEC = {"name": "overlap", "encoder": "vae", "algorithm": "gaussian_mixture", "candidates": [2, 3, 4]}
 
 
 def test_a_narrow_group_beside_a_wide_one_is_told_apart_where_k_means_cuts_the_wide_one():

@@ -59,8 +59,8 @@ def test_an_encoder_can_be_declared():
     assert check_specs([own], encoders=["my_vae"]) == [own]
     mixed = BLOCKS | {"blocks": {"my_vae": 1}}
     assert check_specs([mixed], encoders=["my_vae"]) == [mixed]
-    assert "the encoder 'my_vae' is unknown; did you mean 'vae'?" in refusal(own)
-    assert "the block 'my_vae' is unknown; did you mean 'vae'?" in refusal(mixed)
+    assert "the encoder 'my_vae' is unknown; did you mean 'mult_vae'?" in refusal(own)
+    assert "the block 'my_vae' is unknown; did you mean 'mult_vae'?" in refusal(mixed)
 
 
 @pytest.mark.parametrize(

@@ -237,9 +237,11 @@ def test_a_kept_encoder_of_other_features_is_fitted_again(built):
 class Dbt:
     """Stands for what dbt hands a Python model."""
 
+    database, schema, identifier = "memory", "main", "user_encodings"
+
     def __init__(self, connection, settings):
         self._connection, self._settings = connection, settings
-        self.config = self
+        self.config = self.this = self
 
     def ref(self, name):
         return self._connection.table(name)
@@ -253,9 +255,10 @@ def run_model(folder, segmentations, **changes):
     for name, frame in Tables(**changes).frames.items():
         connection.register("frame", frame)
         connection.execute(f"create table {name} as select * from frame").fetchall()
-    connection.execute("create table wall as select timestamp '2025-03-01' as as_of").fetchall()
+    plan = "select timestamp '2025-03-01' as as_of, 'train' as decision"
+    connection.execute(f"create table current_plan as {plan}").fetchall()
     if changes.get("empty"):
-        connection.execute("delete from wall").fetchall()
+        connection.execute("delete from current_plan").fetchall()
     settings = {"segmentations": segmentations, "encoders": DECLARED, "seed": 7, "store_dir": str(folder)}
     path = PROJECT / "python_models" / "embeddings" / "user_encodings.py"
     spec = importlib.util.spec_from_file_location("user_encodings", path)
@@ -289,7 +292,7 @@ def test_the_log_has_the_epochs_of_each_encoder_and_nulls_where_a_loss_does_not_
 
 def test_the_model_without_wishes_or_rows_returns_the_columns(tmp_path):
     for segmentations, changes in (
-        ([{"name": "a", "vectors": "fused"}], {}),
+        ([{"name": "a", "encoder": "fused"}], {}),
         ([{"encoder": "quick"}], {"empty": True}),
     ):
         frame = run_model(tmp_path, segmentations, **changes)

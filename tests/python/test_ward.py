@@ -10,7 +10,7 @@ from manyfaces.segments.clustering import fit_segmentation
 from manyfaces.segments.ward import cut_merges, fit_ward, ward_merges
 from manyfaces.store import ArtifactStore
 
-SPEC = {"name": "tree", "vectors": "vae", "algorithm": "ward", "levels": [2, 3, 6]}
+SPEC = {"name": "tree", "encoder": "vae", "algorithm": "ward", "levels": [2, 3, 6]}
 
 
 @pytest.mark.parametrize("groups", [1, 2, 5, 17, 40])

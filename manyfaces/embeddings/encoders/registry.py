@@ -54,13 +54,13 @@ def wanted_encoders(
     """Return the sorted names of the encoders that segmentations use and that no table holds already.
 
     Args:
-        segmentations: Declarations with `encoder` (or `vectors`, its older name), or `blocks`: a mapping by
+        segmentations: Declarations with `encoder`, or `blocks`: a mapping by
             names of encoders or of other blocks.
         declared: See resolve_encoders.
     """
     names = set()
     for segmentation in segmentations:
-        encoder = segmentation.get("encoder") or segmentation.get("vectors")
+        encoder = segmentation.get("encoder")
         names |= {encoder} if encoder else set()
         # What no encoder is called is a block of another kind.
         names |= {name for name in segmentation.get("blocks") or {} if name in declared or name in ENCODERS}

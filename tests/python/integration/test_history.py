@@ -25,7 +25,7 @@ SETTINGS = FAST | {
     "prediction_days": 28,
     "vae_max_epochs": 2,
     "segmentations": [
-        {"name": "taste", "vectors": "factors", "algorithm": "kmeans", "candidates": [4, 6]},
+        {"name": "taste", "encoder": "factors", "algorithm": "kmeans", "candidates": [4, 6]},
     ],
 }
 
