@@ -10,6 +10,16 @@ wall as (
     select * from {{ ref('wall') }}
 ),
 
+decisions as (
+    select
+        segmentation,
+        max(decision) as decision,
+        max(decision_reason) as decision_reason,
+        max(fitted_as_of) as fitted_as_of
+    from {{ ref('user_clusters') }}
+    group by segmentation
+),
+
 counted as (
     select
         segmentation,
@@ -34,8 +44,13 @@ final as (
         cast(candidates.calinski_harabasz as double) as calinski_harabasz,
         cast(candidates.davies_bouldin as double) as davies_bouldin,
         cast(candidates.dunn as double) as dunn,
+        cast(candidates.gap as double) as gap,
         cast(candidates.stability as double) as stability,
+        cast(candidates.predictive as double) as predictive,
         cast(candidates.smallest_share as double) as smallest_share,
+        cast(decisions.decision as string) as decision,
+        cast(decisions.decision_reason as string) as decision_reason,
+        cast(decisions.fitted_as_of as timestamp) as fitted_as_of,
         cast(wall.as_of as timestamp) as as_of,
         cast(counted.run_id as string) as run_id
     from counted
@@ -43,6 +58,8 @@ final as (
         on
             counted.segmentation = candidates.segmentation
             and candidates.is_champion
+    left join decisions
+        on counted.segmentation = decisions.segmentation
     cross join wall
 )
 

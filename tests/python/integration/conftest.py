@@ -135,8 +135,8 @@ class Log:
             copy_events(self.source / "events.parquet", target, self.pieces[name])
 
 
-# What an earlier wall left is made anew, so that a grown warehouse can be compared with a fresh one. Clustered
-# segments go on from the wall before on purpose, and are left out.
+# What an earlier wall left is made anew, so that a grown warehouse can be compared with a fresh one.
+# Clustered segments go on from the wall before on purpose, and are left out.
 ANEW = FAST | {
     "retrain_when": "always",
     "segmentations": [
