@@ -23,8 +23,7 @@ from manyfaces.store import Artifact
 
 MODEL_VERSION = "text-adapter-1"
 VALIDATION_SHARE = 0.1
-MAX_VALIDATION_PAIRS = 20_000
-# A held-out partner is ranked among so many texts.
+# The partner in a held-out pair is ranked among so many texts.
 CANDIDATES = 100
 BLOCK_QUESTIONS = 256
 
@@ -41,19 +40,19 @@ class AdapterParameters(DescentParameters):
     """
 
     max_epochs: int = setting(20, low=1)
-    patience: int = setting(3, low=1)
-    learning_rate: float = setting(0.0005, above=0)
-    batch_size: int = setting(512, low=2)
+    patience: int = setting(2, low=1)
+    learning_rate: float = setting(0.001, above=0)
+    batch_size: int = setting(1024, low=2)
     rank: int = setting(32, low=1)
-    temperature: float = setting(0.1, above=0)
-    max_pairs_per_user: int = setting(100, low=1)
-    max_pairs: int = setting(200_000, low=1)
+    temperature: float = setting(0.2, above=0)
+    max_pairs_per_user: int = setting(400, low=1)
+    max_pairs: int = setting(1_000_000, low=1)
 
 
 def sample_pairs(
     user_text_weights: sparse.csr_array, max_pairs_per_user: int, max_pairs: int, seed: int
-) -> np.ndarray:
-    """Draw pairs of different texts that one user took, whichever user that is.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw pairs of different texts that one user took.
 
     Texts are drawn in proportion to their lift, the text's share of the user's weights over its share of all
     weights: what everybody takes says little about what goes together. A user with few texts gives no more
@@ -66,7 +65,7 @@ def sample_pairs(
         seed: Seed of the sample.
 
     Returns:
-        int64 (p, 2), the smaller text first, sorted; a pair occurs as often as it was drawn.
+        Pairs of texts, int64 (p, 2), and the users (p,) that they are of, in ascending order.
     """
     taken = sparse.csr_array(user_text_weights, dtype=np.float64)
     taken.eliminate_zeros()
@@ -75,13 +74,13 @@ def sample_pairs(
     texts = np.diff(taken.indptr).astype(np.int64)
     wanted = np.minimum(texts * (texts - 1) // 2, max_pairs_per_user)
     order = random.permutation(len(texts))
-    users = np.sort(order[: np.searchsorted(np.cumsum(wanted[order]), max_pairs, side="right")])
-    drawn_by = np.repeat(users, wanted[users])
+    chosen = np.sort(order[: np.searchsorted(np.cumsum(wanted[order]), max_pairs, side="right")])
+    users = np.repeat(chosen, wanted[chosen])
     # Within a user the user's own total does not change what is drawn.
     lift = taken.data / taken.sum(axis=0)[taken.indices]
-    pairs = np.stack([_draw(taken, lift, drawn_by, random) for _ in range(2)], axis=1)
-    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = np.stack([_draw(taken, lift, users, random) for _ in range(2)], axis=1)
+    differ = pairs[:, 0] != pairs[:, 1]
+    return pairs[differ], users[differ]
 
 
 def _draw(
@@ -96,30 +95,34 @@ def _draw(
     return taken.indices[cells].astype(np.int64)
 
 
-def fit_adapter(vectors: np.ndarray, pairs: np.ndarray, parameters: AdapterParameters) -> Artifact:
-    """Train an adapter until it no longer finds held-out pairs better.
+def fit_adapter(
+    vectors: np.ndarray, user_text_weights: sparse.csr_array, parameters: AdapterParameters
+) -> Artifact:
+    """Train an adapter until it no longer finds the pairs of held-out users better.
 
-    A tenth of the distinct pairs is held out with all their repetitions. The metrics say how well the partner
-    in a held-out pair is found, by cosine, among CANDIDATES texts, the others being partners of other
-    held-out pairs: mean reciprocal rank, and AUC, the share of the others that it beats; with the frozen and
-    with the adapted vectors.
+    A tenth of the users is held out. The metrics say how well one text of their pairs is found from the
+    other, by cosine, among CANDIDATES texts, the rest of them from other held-out pairs: mean reciprocal
+    rank, and AUC, the share of the rest that it beats; with the frozen and with the adapted vectors.
 
     Args:
         vectors: Frozen vectors of the texts (t, d).
-        pairs: Texts that belong together (p, 2), as of `sample_pairs`.
+        user_text_weights: Users x texts (n, t), see sample_pairs.
         parameters: See AdapterParameters.
 
     Returns:
-        Arrays down (rank, d) and up (d, rank); none if there are too few pairs to hold any out, so that the
-        vectors stay as they are.
+        Arrays down (rank, d) and up (d, rank); none if too few users have two texts to hold any out, so that
+        the vectors stay as they are.
 
     Raises:
-        ValueError: If a pair names a text that there is not.
+        ValueError: If the number of texts differs.
     """
-    if len(pairs) and (pairs.min() < 0 or pairs.max() >= len(vectors)):
+    if user_text_weights.shape[1] != len(vectors):
         raise ValueError(
-            f"The pairs name text {pairs.max()}, but there are {len(vectors)} vectors: build both anew."
+            f"The weights name {user_text_weights.shape[1]} texts, but there are {len(vectors)} vectors."
         )
+    pairs, users = sample_pairs(
+        user_text_weights, parameters.max_pairs_per_user, parameters.max_pairs, parameters.seed
+    )
     meta = {
         "algorithm": "contrastive adapter of text vectors, InfoNCE",
         "parameters": asdict(parameters),
@@ -128,12 +131,12 @@ def fit_adapter(vectors: np.ndarray, pairs: np.ndarray, parameters: AdapterParam
         "log": [],
     }
     random = np.random.default_rng(parameters.seed)
-    training, held_out = _split(pairs, random)
-    if not len(held_out) or not len(training):
+    owners = random.permutation(np.unique(users))
+    is_held_out = np.isin(users, owners[: int(len(owners) * VALIDATION_SHARE)])
+    if not is_held_out.any():
         return Artifact({}, meta)
-    questions = _questions(held_out, random)
     with fixed_threads():
-        return _train(vectors, training, held_out, questions, parameters, random, meta)
+        return _train(vectors, pairs[~is_held_out], pairs[is_held_out], parameters, random, meta)
 
 
 def apply_adapter(vectors: np.ndarray, artifact: Artifact) -> np.ndarray:
@@ -163,21 +166,10 @@ class _Adapter(nn.Module):
         return functional.normalize(vectors + vectors @ self.down.T @ self.up.T)
 
 
-def _split(pairs: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return training pairs and held-out pairs, a pair with all its repetitions in one of them."""
-    distinct, which = np.unique(pairs, axis=0, return_inverse=True)
-    held_out = np.zeros(len(distinct), bool)
-    count = min(int(len(distinct) * VALIDATION_SHARE), MAX_VALIDATION_PAIRS)
-    held_out[random.permutation(len(distinct))[:count]] = True
-    is_held_out = held_out[which.ravel()]
-    return pairs[~is_held_out], pairs[is_held_out]
-
-
 def _train(
     vectors: np.ndarray,
     training: np.ndarray,
     held_out: np.ndarray,
-    questions: np.ndarray,
     parameters: AdapterParameters,
     random: np.random.Generator,
     meta: dict,
@@ -200,6 +192,7 @@ def _train(
             np.mean([contrastive_loss(adapter, frozen, block, parameters.temperature) for block in blocks])
         )
 
+    questions = _questions(held_out, random)
     frozen_metrics = _retrieval(functional.normalize(frozen), questions, "frozen")
     course = descend(adapter, losses, validate, steps, parameters, "text adapter")
     with torch.inference_mode():
@@ -224,23 +217,24 @@ def contrastive_loss(
 ) -> torch.Tensor:
     """Return InfoNCE of pairs (b, 2), in nats: find the second text from the first, and the other way round.
 
-    Where a text occurs several times in the batch, its repetitions are no wrong answers.
+    The text that is asked for and the one that asks are no wrong answers where they occur in other pairs.
     """
     first, second = torch.from_numpy(pairs).T
     similarities = adapter(vectors[first]) @ adapter(vectors[second]).T / temperature
     right = torch.arange(len(pairs))
-    other = ~torch.eye(len(pairs), dtype=torch.bool)
-    forward = similarities.masked_fill(other & _same(second, second), -torch.inf)
-    backward = similarities.T.masked_fill(other & _same(first, first), -torch.inf)
+    forward = similarities.masked_fill(_no_answers(first, second), -torch.inf)
+    backward = similarities.T.masked_fill(_no_answers(second, first), -torch.inf)
     return (functional.cross_entropy(forward, right) + functional.cross_entropy(backward, right)) / 2
 
 
-def _same(texts: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    return texts[:, None] == others
+def _no_answers(asking: torch.Tensor, asked_for: torch.Tensor) -> torch.Tensor:
+    """Return which texts of other pairs (b, b) are neither right nor wrong."""
+    others = ~torch.eye(len(asking), dtype=torch.bool)
+    return others & ((asked_for == asking[:, None]) | (asked_for == asked_for[:, None]))
 
 
 def _questions(held_out: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return (q, 1 + CANDIDATES): a text, its partner, and partners of other held-out pairs."""
+    """Return (q, 1 + CANDIDATES): a text, its partner, and the partners in other pairs."""
     others = held_out[random.integers(0, len(held_out), (len(held_out), CANDIDATES - 1)), 1]
     return np.concatenate([held_out, others], axis=1)
 

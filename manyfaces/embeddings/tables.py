@@ -71,16 +71,14 @@ def item_text_vector_table(
     from manyfaces.embeddings import item_adapter  # loads torch, which takes seconds
 
     texts = item_text_embeddings.sort("text_index")
-    pairs = user_text_weights().select("user_index", "text_index", "weight")
-    weights = sparse_matrix(pairs, int(pairs["user_index"].max() or 0) + 1 if len(pairs) else 0, len(texts))
+    cells = user_text_weights().select("user_index", "text_index", "weight")
+    users = int(cells["user_index"].max()) + 1 if len(cells) else 0
+    weights = sparse_matrix(cells, users, len(texts))
     vectors = vectors_of(texts["vector"])
     settings = item_adapter.AdapterParameters(seed=seed)
 
     def compute() -> Artifact:
-        pairs = item_adapter.sample_pairs(
-            weights, settings.max_pairs_per_user, settings.max_pairs, settings.seed
-        )
-        return item_adapter.fit_adapter(vectors, pairs, settings)
+        return item_adapter.fit_adapter(vectors, weights, settings)
 
     with stage("item_text_vectors", len(texts)):
         artifact = keep_or_fit(

@@ -19,6 +19,9 @@ class FakeModel:
     def __init__(self):
         self.encoded = []
 
+    def __iter__(self):
+        return iter([object()])
+
     def encode(self, texts, **_):
         self.encoded.extend(texts)
         digests = [hashlib.sha256(entry.encode()).digest()[:8] for entry in texts]
@@ -183,3 +186,28 @@ def test_pooling_of_nothing_and_of_the_wrong_number_of_texts():
     assert pool_vectors(sparse.csr_array((2, 0)), np.zeros((0, 0), np.float32)).shape == (2, 0)
     with pytest.raises(ValueError, match="3 texts"):
         pool_vectors(sparse.csr_array((2, 3)), np.zeros((2, 4)))
+
+
+def test_pooling_is_what_it_says_and_has_a_cache_of_its_own(tmp_path):
+    """Held against the tokens of the library: the first one, the mean and the largest value of all."""
+    own = encode_texts(FOOD, "packaged", 4, tmp_path, 7)
+    runs = {
+        pooling: encode_texts(FOOD, "packaged", 4, tmp_path, 7, pooling) for pooling in ("mean", "cls", "max")
+    }
+    np.testing.assert_array_equal(runs["mean"].vectors, own.vectors)
+    assert len({own.run_id, *(run.run_id for run in runs.values())}) == 4
+    assert runs["cls"].model_version == f"{own.model_version}/cls"
+    tokens = text.load_encoder("packaged").encode(FOOD, output_value="token_embeddings")
+    for pooling, pool in {"cls": lambda rows: rows[0], "max": lambda rows: rows.amax(dim=0)}.items():
+        expected = np.stack([pool(rows.cpu()).numpy() for rows in tokens])
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        found = runs[pooling].vectors
+        assert (found * expected).sum(axis=1).min() > 0.999  # the package computes in bfloat16 where it can
+        assert (found * own.vectors).sum(axis=1).max() < 0.99
+
+
+def test_pooling_that_cannot_be_is_refused(tmp_path, fake):
+    with pytest.raises(ValueError, match="Unknown pooling 'sum': take model, mean, cls, max"):
+        encode_texts(FOOD, "some", 4, tmp_path, 7, "sum")
+    with pytest.raises(ValueError, match="pools no tokens: leave var text_pooling at 'model'"):
+        encode_texts(FOOD, "some", 4, tmp_path, 7, "cls")

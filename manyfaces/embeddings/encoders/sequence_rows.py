@@ -91,11 +91,14 @@ def augmented(
     return _without_some_items(rows, item_dropout, random) if item_dropout else rows
 
 
-def hidden_items(rows: Rows, mask: int, share: float, random: np.random.Generator) -> Guesses:
-    """Hide a share of the items of each row, at least one, behind the mask."""
+def hidden_items(
+    rows: Rows, mask: int, share: float, visible_share: float, random: np.random.Generator
+) -> Guesses:
+    """Hide a share of the items of each row, at least one, behind the mask; some of them stay visible."""
     places = np.nonzero(_chosen_places(rows.filled, rows.lengths, share, random))
+    hidden = random.random(len(places[0])) >= visible_share
     items = rows.items.copy()
-    items[places] = mask
+    items[places] = np.where(hidden, mask, items[places])
     return Guesses(Rows(items, rows.lengths, rows.padding), places, rows.items[places])
 
 
