@@ -180,6 +180,10 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
             "there is no var 'top_m'; did you mean 'top_n'? README.md lists all of them.",
         ),
         (
+            {"text_adapter": "contrast"},
+            "var text_adapter is 'contrast' but must be one of none, contrastive.",
+        ),
+        (
             {"as_of": "last week"},
             "var as_of is 'last week', which is no date; write it as '2025-06-30' or '2025-06-30 12:00:00'.",
         ),
