@@ -1,4 +1,4 @@
-"""The text vectors that everything to the right reads: adapted to what users take together, or as they are."""
+"""The text vectors that tables to the right read: adapted to what users take together, or as they are."""
 
 from manyfaces.embeddings.tables import item_text_vector_table
 
