@@ -209,7 +209,16 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
         ),
         ({"top_n": 2.5}, "var top_n must be a whole number, not '2.5'."),
     ],
-    ids=["unknown", "none-of-these", "no-date", "limits", "candidates", "weights", "segmentation", "no-whole-number"],
+    ids=[
+        "unknown",
+        "none-of-these",
+        "no-date",
+        "limits",
+        "candidates",
+        "weights",
+        "segmentation",
+        "no-whole-number",
+    ],
 )
 def test_a_var_that_cannot_be(workspace, capsys, changes, expected):
     write(workspace, "events.csv", GOOD_EVENTS)
