@@ -25,6 +25,7 @@ MODEL_VERSION = "text-adapter-1"
 VALIDATION_SHARE = 0.1
 # The partner in a held-out pair is ranked among so many texts.
 CANDIDATES = 100
+MAX_QUESTIONS = 20_000
 BLOCK_QUESTIONS = 256
 
 
@@ -42,11 +43,11 @@ class AdapterParameters(DescentParameters):
     max_epochs: int = setting(20, low=1)
     patience: int = setting(2, low=1)
     learning_rate: float = setting(0.001, above=0)
-    batch_size: int = setting(1024, low=2)
+    batch_size: int = setting(512, low=2)
     rank: int = setting(32, low=1)
     temperature: float = setting(0.2, above=0)
-    max_pairs_per_user: int = setting(400, low=1)
-    max_pairs: int = setting(1_000_000, low=1)
+    max_pairs_per_user: int = setting(200, low=1)
+    max_pairs: int = setting(500_000, low=1)
 
 
 def sample_pairs(
@@ -235,8 +236,9 @@ def _no_answers(asking: torch.Tensor, asked_for: torch.Tensor) -> torch.Tensor:
 
 def _questions(held_out: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return (q, 1 + CANDIDATES): a text, its partner, and the partners in other pairs."""
-    others = held_out[random.integers(0, len(held_out), (len(held_out), CANDIDATES - 1)), 1]
-    return np.concatenate([held_out, others], axis=1)
+    asked = random.permutation(held_out)[:MAX_QUESTIONS]
+    others = held_out[random.integers(0, len(held_out), (len(asked), CANDIDATES - 1)), 1]
+    return np.concatenate([asked, others], axis=1)
 
 
 def _retrieval(vectors: torch.Tensor, questions: np.ndarray, name: str) -> dict[str, float]:

@@ -180,6 +180,10 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
             "there is no var 'top_m'; did you mean 'top_n'? README.md lists all of them.",
         ),
         (
+            {"text_adapter": "contrast"},
+            "var text_adapter is 'contrast' but must be one of none, contrastive.",
+        ),
+        (
             {"as_of": "last week"},
             "var as_of is 'last week', which is no date; write it as '2025-06-30' or '2025-06-30 12:00:00'.",
         ),
@@ -214,7 +218,16 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
         ),
         ({"top_n": 2.5}, "var top_n must be a whole number, not '2.5'."),
     ],
-    ids=["unknown", "no-date", "limits", "candidates", "weights", "segmentation", "no-whole-number"],
+    ids=[
+        "unknown",
+        "none-of-these",
+        "no-date",
+        "limits",
+        "candidates",
+        "weights",
+        "segmentation",
+        "no-whole-number",
+    ],
 )
 def test_a_var_that_cannot_be(workspace, capsys, changes, expected):
     write(workspace, "events.csv", GOOD_EVENTS)
