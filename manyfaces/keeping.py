@@ -17,11 +17,13 @@ class Plan:
         as_of: The wall of the build as ISO text; it orders builds in time.
         keep: Whether models fitted at an earlier wall go on serving, so that vectors of two walls lie in one
             space. False fits every model on the data of this wall.
+        fitted_as_of: The wall whose models are kept, as ISO text.
         previous: Run ids behind the table that is about to be replaced.
     """
 
     as_of: str
     keep: bool = False
+    fitted_as_of: str = ""
     previous: Sequence[str] = ()
 
 
@@ -29,13 +31,14 @@ def plan_for(decision: pl.DataFrame, previous: Sequence[str] = ()) -> Plan:
     """Return the plan of a build.
 
     Args:
-        decision: as_of, decision (`keep` or `train`) of the build's wall: one row, or none without events.
+        decision: as_of, decision (`keep` or `train`), fitted_as_of of the build's wall: one row, or none
+            without events.
         previous: Run ids behind the table that is about to be replaced.
     """
     if decision.is_empty():
         return Plan("")
-    as_of, verdict = decision.select("as_of", "decision").row(0)
-    return Plan(as_of.isoformat(), keep=verdict == "keep", previous=tuple(previous))
+    as_of, verdict, fitted_as_of = decision.select("as_of", "decision", "fitted_as_of").row(0)
+    return Plan(as_of.isoformat(), verdict == "keep", fitted_as_of.isoformat(), tuple(previous))
 
 
 def keep_or_fit(
@@ -63,15 +66,21 @@ def keep_or_fit(
         The artefact. Its meta has `declaration`, and `fitted_as_of`: the wall at which it was fitted.
     """
     if plan.keep:
-        for run_id in sorted(plan.previous):
-            if not run_id.startswith(f"{kind}-"):
-                continue
+        kept = [run_id for run_id in sorted(plan.previous) if run_id.startswith(f"{kind}-")]
+        for run_id in kept:
             try:
                 meta = store.meta(run_id)
                 if meta.get("declaration") == declaration and meta.get("fitted_as_of", "") <= plan.as_of:
                     return store.load(run_id)
             except KeyError:
-                say(f"{kind}: the store has lost {run_id}, so it is fitted again")
+                say(f"{kind}: the store has lost {run_id}")
+        # After a build at a later wall the table holds its run; that of the planned wall is in the store.
+        for run_id in store.run_ids(kind):
+            meta = store.meta(run_id)
+            if meta.get("declaration") == declaration and meta.get("fitted_as_of") == plan.fitted_as_of:
+                return store.load(run_id)
+        if kept:
+            say(f"{kind}: no kept model fits this wall, so it is fitted again")
 
     def compute_and_date() -> Artifact:
         artifact = compute()

@@ -136,6 +136,11 @@ class ArtifactStore:
                 f"The store {self.root} has no readable artefact {run_id}: rebuild its table."
             ) from error
 
+    def run_ids(self, kind: str) -> list[str]:
+        """Return the ids of the stored artefacts of a kind, the newest first."""
+        found = [path for path in self.root.glob(f"{kind}-*.json") if path.stem.rpartition("-")[0] == kind]
+        return [path.stem for path in sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.stem))]
+
     def _path(self, run_id: str, suffix: str) -> Path:
         return self.root / f"{run_id}.{suffix}"
 

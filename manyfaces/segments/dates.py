@@ -1,4 +1,4 @@
-"""The dated table of clustered segments: every declared segmentation at this wall and at the wall before."""
+"""The dated table of clustered segments: every declared segmentation at one wall after the other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +14,9 @@ from manyfaces.segments.inputs import FitInputs, labels_of, relations_of
 from manyfaces.segments.lasting import DATED_SCHEMA, NO_ROWS, Policy, Profile, divide_again
 from manyfaces.segments.outlook import outlook_judge
 from manyfaces.store import ArtifactStore, fingerprint
+
+# Walls in the table: enough to build an earlier one again, and no more to copy with every build.
+KEPT_WALLS = 5
 
 
 def dated_clusters(
@@ -37,8 +40,9 @@ def dated_clusters(
         specs: Declarations, checked.
         vectors: segmentation, user_key, vector, past_vector, space, in any order.
         wall: as_of; no row without events.
-        previous: What the table held before; None at the first build. Rows of this wall or later are passed
-            over, so that building a wall again gives the same, and nothing is learned from behind it.
+        previous: What the table held before; None at the first build. Each segmentation goes on from its last
+            wall before this one, so that building a wall again gives the same, and nothing is learned from
+            behind it.
         shares: user_index, category, share of the user's events: profiles for matching segments.
         users: user_index, user_key.
         labels: user_key, label; of several labels of a user the first by name counts.
@@ -49,14 +53,16 @@ def dated_clusters(
         store: Where models lie.
 
     Returns:
-        A row per segmentation and user at this wall, and one at the last wall before it, with the columns of
-        DATED_SCHEMA.
+        A row per segmentation and user at this wall, with the columns of DATED_SCHEMA, and those of the other
+        walls among the KEPT_WALLS newest.
     """
+    if previous is None or dict(previous.schema) != DATED_SCHEMA:
+        previous = NO_ROWS
     if wall.is_empty():
-        return NO_ROWS
+        return previous
     as_of = wall["as_of"][0]
     before = _last_wall(previous, as_of)
-    frames = [NO_ROWS]
+    frames = [_other_walls(previous, as_of)]
     for spec in specs:
         name = spec["name"]
         own = vectors.filter(segmentation=name).sort("user_key")
@@ -74,8 +80,7 @@ def dated_clusters(
             relations=relations_of(relations, own["user_key"]) if "relations" in reads else None,
         )
         space = own["space"][0] if len(own) else ""
-        frames += [
-            last,
+        frames.append(
             divide_again(
                 spec,
                 inputs,
@@ -85,15 +90,20 @@ def dated_clusters(
                 _profile(own["user_key"], users, shares),
                 policy,
                 store,
-            ),
-        ]
+            )
+        )
     return pl.concat(frames)
 
 
-def _last_wall(previous: pl.DataFrame | None, as_of: Any) -> pl.DataFrame:
+def _other_walls(previous: pl.DataFrame, as_of: Any) -> pl.DataFrame:
+    """Return the rows of other walls that stay in the table."""
+    others = previous.filter(pl.col("as_of") != as_of)
+    newest = others["as_of"].unique().sort(descending=True).head(KEPT_WALLS - 1)
+    return others.filter(pl.col("as_of").is_in(newest.implode()))
+
+
+def _last_wall(previous: pl.DataFrame, as_of: Any) -> pl.DataFrame:
     """Return the rows of each segmentation's last wall before this one."""
-    if previous is None or dict(previous.schema) != DATED_SCHEMA:
-        return NO_ROWS
     earlier = previous.filter(pl.col("as_of") < as_of)
     return earlier.filter(pl.col("as_of") == pl.col("as_of").max().over("segmentation"))
 

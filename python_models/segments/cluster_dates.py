@@ -1,4 +1,4 @@
-"""Segments of users by clustering at this wall, and as they were at the wall before it."""
+"""Segments of users by clustering, at this wall and at those around it."""
 
 from manyfaces.frames import previous_rows
 from manyfaces.segments.dates import dated_clusters

@@ -57,7 +57,7 @@ def dated(
     return dated_clusters(
         specs,
         table,
-        pl.DataFrame({"as_of": [wall]}, schema={"as_of": pl.Datetime("us")}),
+        pl.DataFrame({"as_of": [] if wall is None else [wall]}, schema={"as_of": pl.Datetime("us")}),
         previous,
         shares=shares,
         users=users,

@@ -71,7 +71,7 @@ INPUTS = {
         "user_index integer, category_index integer, category varchar, weight float, share float"
     ),
     "user_encodings": "run_id varchar",
-    "current_plan": "as_of timestamp, decision varchar",
+    "current_plan": "as_of timestamp, decision varchar, fitted_as_of timestamp",
     "segmentation_vectors": "space varchar",
     "user_clusters": "run_id varchar",
     "user_positions": "run_id varchar",
@@ -150,7 +150,7 @@ def fill(connection, direction):
     )
     assert pairs.height > USERS
     for name, query in {
-        "current_plan": "select timestamp '2025-01-01', 'train'",
+        "current_plan": "select timestamp '2025-01-01', 'train', timestamp '2025-01-01'",
         "matrix_users": f"select i, 'user-' || lpad(i::text, 3, '0') from range({USERS}) r(i)",
         "matrix_items": f"select i, 'item-' || i, i % 5, 10 from range({ITEMS}) r(i)",
         "user_item_matrix": "select user_index, item_index, affinity, affinity, 1 from pairs",

@@ -50,3 +50,11 @@ def test_a_model_that_the_store_lost_is_fitted_again(store, capsys):
     second = fit(store, Plan("2025-02-01", keep=True, previous=[first.run_id]), 2)
     assert second.arrays["value"][0] == 2
     assert "has lost" in capsys.readouterr().err
+
+
+def test_the_model_of_the_planned_wall_is_found_though_the_table_holds_a_later_one(store):
+    january = fit(store, Plan("2025-01-01"), 1)
+    march = fit(store, Plan("2025-03-01"), 3)
+    plan = Plan("2025-02-01", keep=True, fitted_as_of="2025-01-01", previous=[march.run_id])
+    assert fit(store, plan, 2).run_id == january.run_id
+    assert fit(store, plan, 2, declaration="two").arrays["value"][0] == 2

@@ -138,7 +138,17 @@ def test_the_same_wall_again_gives_the_same_and_an_earlier_one_sees_nothing_late
     again = dated([TASTE], moved, store, wall=later(40), previous=second)
     assert again.equals(second)
     earlier = dated([TASTE], users, store, wall=WALL, previous=second)
-    assert earlier.equals(first)
+    assert at(earlier, WALL).equals(at(first, WALL))
+
+
+def test_the_newest_walls_stay_and_the_others_are_untouched(store):
+    users, _ = blobs([20, 10])
+    rows = None
+    for day in range(8):
+        rows = dated([TASTE], users, store, wall=later(day), previous=rows, policy=NEVER)
+    assert rows["as_of"].unique().sort().to_list() == [later(day) for day in range(3, 8)]
+    again = dated([TASTE], users, store, wall=later(5), previous=rows, policy=NEVER)
+    assert again.sort(pl.all()).equals(rows.sort(pl.all()))
 
 
 def test_a_model_that_the_store_lost_is_fitted_again_under_the_old_numbers(store):

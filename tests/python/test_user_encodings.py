@@ -255,7 +255,7 @@ def run_model(folder, segmentations, **changes):
     for name, frame in Tables(**changes).frames.items():
         connection.register("frame", frame)
         connection.execute(f"create table {name} as select * from frame").fetchall()
-    plan = "select timestamp '2025-03-01' as as_of, 'train' as decision"
+    plan = "select timestamp '2025-03-01' as as_of, 'train' as decision, as_of as fitted_as_of"
     connection.execute(f"create table current_plan as {plan}").fetchall()
     if changes.get("empty"):
         connection.execute("delete from current_plan").fetchall()

@@ -26,6 +26,8 @@ SETTINGS = FAST | {
     "vae_max_epochs": 2,
     "segmentations": [
         {"name": "taste", "encoder": "factors", "algorithm": "kmeans", "candidates": [4, 6]},
+        {"name": "rfm", "algorithm": "rfm"},
+        {"name": "demographic", "algorithm": "demographic", "columns": ["age_band"]},
     ],
 }
 
