@@ -17,6 +17,7 @@ from manyfaces.embeddings.item_adapter import (
     sample_pairs,
 )
 from manyfaces.frames import vector_table, vectors_of
+from manyfaces.keeping import Plan
 from manyfaces.runs import LOG_SCHEMA
 from manyfaces.store import ArtifactStore
 
@@ -206,9 +207,9 @@ def refuse():
 
 def test_the_table_without_an_adapter_is_the_one_of_the_encoder(fitted, tmp_path):
     texts = table_of(fitted[0])
-    assert tables.item_text_vector_table(texts, refuse, "none", str(tmp_path), 7) is texts
+    assert tables.item_text_vector_table(texts, refuse, "none", str(tmp_path), 7, Plan("1")) is texts
     empty = texts.clear()
-    assert tables.item_text_vector_table(empty, refuse, "contrastive", str(tmp_path), 7) is empty
+    assert tables.item_text_vector_table(empty, refuse, "contrastive", str(tmp_path), 7, Plan("1")) is empty
     assert list(tmp_path.iterdir()) == []
 
 
@@ -217,7 +218,7 @@ def test_the_adapted_table_has_the_columns_of_the_encoders_and_its_own_run(tmp_p
     texts = table_of(vectors)
 
     def adapted(table, cells):
-        return tables.item_text_vector_table(table, lambda: cells, "contrastive", str(tmp_path), 7)
+        return tables.item_text_vector_table(table, lambda: cells, "contrastive", str(tmp_path), 7, Plan("1"))
 
     cells = weights_table(weights)
     table = adapted(texts, cells)
