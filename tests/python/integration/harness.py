@@ -29,6 +29,7 @@ DATED = (
     "features.feature_dates",
     "features.feature_drift_dates",
     "features.learning_plan",
+    "segments.cluster_dates",
     "segments.segment_dates",
     "segments.segment_feature_dates",
     "segments.segment_flows",
