@@ -88,4 +88,6 @@ def write_crowd(folder: Path) -> None:
 def copy_events(source: Path, target: Path, where: str) -> None:
     """Copy the rows of a parquet file that a condition picks."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    duckdb.sql(f"copy (select * from '{source}' where {where}) to '{target}' (format parquet)")
+    # A connection of its own: two scenarios at once on the shared one wait for each other for ever.
+    with duckdb.connect() as connection:
+        connection.execute(f"copy (select * from '{source}' where {where}) to '{target}' (format parquet)")
