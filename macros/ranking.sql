@@ -1,0 +1,24 @@
+{# Half-lives, in days, of a user's own history with an item: what is habit now, and what was over the year. #}
+{% macro ranking_half_lives() -%}
+    {{ return([7, 30, 120, 365]) }}
+{%- endmacro %}
+
+{# Sources that can be computed at an earlier wall too, so that the ranker can learn what they are worth. #}
+{% macro ranking_sources() -%}
+    {{ return(['buy_again', 'collaborative', 'content', 'segment', 'popular', 'context', 'category']) }}
+{%- endmacro %}
+
+{# What the ranker knows of a candidate, as columns of candidate_features. #}
+{% macro ranking_features() -%}
+    {%- set features = [] -%}
+    {%- for source in ranking_sources() if source not in ['segment', 'context', 'popular', 'buy_again'] -%}
+        {%- do features.append('source_' ~ source) -%}
+    {%- endfor -%}
+    {%- for half_life in ranking_half_lives() -%}{%- do features.append('own_' ~ half_life) -%}{%- endfor -%}
+    {{ return(features + [
+        'in_context', 'in_segment', 'own_days', 'own_last_age', 'own_gaps_since', 'item_gaps_since', 'repeat_rate',
+        'return_rate', 'typical_gap', 'popularity_7', 'popularity_28', 'popularity_90', 'trend',
+        'subcategory_affinity', 'category_affinity', 'subcategory_last_age', 'own_share_of_subcategory',
+        'subcategory_share', 'user_activity', 'user_since', 'user_items', 'user_new_items'
+    ]) }}
+{%- endmacro %}
