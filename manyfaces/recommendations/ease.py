@@ -9,19 +9,15 @@ scores = X - (A X) / diag(P) with P_ii = (1 - x_i' A x_i) / lambda. It is exact 
 fewer than items.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from scipy import sparse
 from scipy.linalg import get_lapack_funcs
 
 from manyfaces.progress import say, stage
-from manyfaces.recommendations.top_items import RankedItems, empty_ranking, rank_blocks
+from manyfaces.recommendations.top_items import RankedItems, ScoreBlocks, empty_ranking, rank_blocks
 
 MODEL_VERSION = "ease-1"
 BLOCK_USERS = 512
-
-ScoreBlocks = Iterator[tuple[int, np.ndarray]]
 
 
 def regularised_inverse(gram: np.ndarray, regularisation: float) -> np.ndarray:
