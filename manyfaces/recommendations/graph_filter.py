@@ -9,8 +9,8 @@ The first filter counts the ways from the user's items to others by way of one u
 low-pass of the k leading right singular vectors V of R.
 
 Memory, for a catalogue that EASE^R cannot hold: V and its work space are 4 x items x k floats, R'R keeps the
-`item_links` strongest entries of each row (12 bytes each), and one block of scores is dense. One million users
-with 50 items each and 50,000 items: X and R 0.9 GB, R'R 0.3 GB, V and work space 0.2 GB, a block 0.1 GB.
+`item_links` strongest entries of each row (8 bytes each), and one block of scores is dense. One million users
+with 50 items each, 50,000 items: X and R by row and column 1.2 GB, R'R 0.1 GB, V 0.2 GB, a block 0.1 GB.
 """
 
 import numpy as np

@@ -4,6 +4,7 @@ Users and items travel as positions in `matrix_users` and `matrix_items`; keys c
 kept in the artefact store, so that a build whose inputs have not changed only loads them.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,8 @@ import polars as pl
 from scipy import sparse
 
 from manyfaces.frames import sparse_matrix, vectors_of
-from manyfaces.recommendations import content, ease
+from manyfaces.recommendations import choice, content
+from manyfaces.recommendations.top_items import ScoreBlocks
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 COLLABORATIVE_SCHEMA = {
@@ -101,7 +103,16 @@ def read_history(
 
 
 def collaborative_table(
-    history: History, store_dir: str, *, count: int, regularisation: float, max_items: int
+    history: History,
+    store_dir: str,
+    *,
+    count: int,
+    regularisation: float,
+    max_items: int,
+    method: str,
+    memory_mb: int,
+    seed: int,
+    vae_runs: Callable[[], Sequence[str]],
 ) -> pl.DataFrame:
     """Give the collaborative candidates of all users.
 
@@ -109,25 +120,48 @@ def collaborative_table(
         history: who likes what.
         store_dir: folder of the artefact store.
         count: at most this many new and this many repeated items per user.
-        regularisation: in units of `ease.absolute_regularisation`.
+        regularisation: of EASE^R, in units of `ease.absolute_regularisation`.
         max_items: edge of the biggest dense matrix.
+        method: one of choice.METHODS.
+        memory_mb: memory that EASE^R may use.
+        seed: of what is random.
+        vae_runs: Loads the run ids of the users' latent means; called only for the method `variational`.
 
     Returns:
         Columns of COLLABORATIVE_SCHEMA, by user, new before repeated, best first.
+
+    Raises:
+        ValueError: If there is no such method, or no autoencoder for the one that needs it.
     """
-    parameters = {"count": count, "regularisation": regularisation, "max_items": max_items}
+    chosen = choice.choose_method(
+        *history.matrix.shape, history.matrix.nnz, asked=method, max_items=max_items, memory_mb=memory_mb
+    )
+    runs = list(vae_runs()) if chosen.method == "variational" and history.matrix.nnz else []
+    if chosen.method == "variational" and history.matrix.nnz and len(runs) != 1:
+        raise ValueError("collaborative_method is variational, but user_vae_embeddings is empty: build it.")
+    parameters = {"count": count, "regularisation": regularisation, "max_items": max_items, "seed": seed}
+    version = choice.VERSIONS[chosen.method]
+
+    def decoded() -> ScoreBlocks:
+        from manyfaces.recommendations import variational  # loads torch, which takes seconds
+
+        item_ids = np.array(history.item_ids.to_list(), dtype=np.str_)
+        return variational.score_blocks(history.matrix, item_ids, ArtifactStore(store_dir).load(runs[0]))
 
     def compute() -> Artifact:
-        ranked = ease.collaborative_candidates(history.matrix, history.seen, history.allowed, **parameters)
-        return _artifact("EASE^R", parameters, history.data_fingerprint, ranked)
+        ranked = choice.collaborative_candidates(
+            history.matrix, history.seen, history.allowed, choice=chosen, decoded=decoded, **parameters
+        )
+        described = parameters | {"method": chosen.method, "reason": chosen.reason}
+        return _artifact(choice.ALGORITHMS[chosen.method], described, history.data_fingerprint, ranked)
 
     return _table(
         history,
         store_dir,
         "collaborative",
-        fingerprint(ease.MODEL_VERSION, parameters, history.data_fingerprint),
+        fingerprint(version, chosen.method, chosen.reason, runs, parameters, history.data_fingerprint),
         compute,
-        ease.MODEL_VERSION,
+        version,
         COLLABORATIVE_SCHEMA,
         # Raw scores grow with the length of a history; a blend needs them beside the best one.
         strength=(pl.col("score") / pl.col("score").max().over("user_index", "is_repeat")).round(6),

@@ -5,7 +5,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from manyfaces.recommendations import ease
+from manyfaces.embeddings.tables import user_vae_table
+from manyfaces.keeping import Plan
+from manyfaces.recommendations import choice, variational
 from manyfaces.recommendations.tables import (
     COLLABORATIVE_SCHEMA,
     CONTENT_SCHEMA,
@@ -13,6 +15,7 @@ from manyfaces.recommendations.tables import (
     content_table,
     read_history,
 )
+from manyfaces.store import ArtifactStore
 
 USERS, ITEMS = 12, 8
 
@@ -74,7 +77,15 @@ def text_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
     return users, texts
 
 
-OPTIONS = {"count": 3, "regularisation": 2.0, "max_items": 100}
+OPTIONS = {
+    "count": 3,
+    "regularisation": 2.0,
+    "max_items": 100,
+    "method": "auto",
+    "memory_mb": 10,
+    "seed": 7,
+    "vae_runs": list,
+}
 
 
 def test_history_puts_keys_at_their_indices():
@@ -127,11 +138,38 @@ def test_unchanged_inputs_are_loaded_and_changed_ones_computed(tmp_path, monkeyp
     history = read_history(**feature_tables())
     first = collaborative_table(history, tmp_path, **OPTIONS)
     with monkeypatch.context() as patch:
-        patch.setattr(ease, "collaborative_candidates", lambda *_, **__: pytest.fail("computed again"))
+        patch.setattr(choice, "collaborative_candidates", lambda *_, **__: pytest.fail("computed again"))
         assert_frame_equal(collaborative_table(history, tmp_path, **OPTIONS), first)
     more = collaborative_table(history, tmp_path, **(OPTIONS | {"regularisation": 3.0}))
     other = collaborative_table(read_history(**feature_tables(seed=5)), tmp_path, **OPTIONS)
     assert len({frame["run_id"][0] for frame in (first, more, other)}) == 3
+
+
+@pytest.mark.parametrize("method", ["graph_filter", "als"])
+def test_the_method_and_the_reason_stand_in_the_artefact(tmp_path, method):
+    history = read_history(**feature_tables())
+    table = collaborative_table(history, tmp_path, **(OPTIONS | {"method": method}))
+    meta = ArtifactStore(tmp_path).meta(table["run_id"][0])
+    assert meta["parameters"]["method"] == method
+    assert "collaborative_method asks for it" in meta["parameters"]["reason"]
+    assert meta["algorithm"] == choice.ALGORITHMS[method]
+    assert not table.is_empty()
+
+
+def test_the_variational_method_reads_the_autoencoder_of_the_users(tmp_path):
+    tables = feature_tables()
+    users, items, pairs = (tables[name] for name in ("matrix_users", "matrix_items", "user_item_matrix"))
+    plan = Plan("2026-01-01")
+    vectors = user_vae_table(
+        users, items, pairs, str(tmp_path), plan, max_epochs=2, hidden_dims=(4,), latent_dims=2
+    )
+    runs = vectors["run_id"].unique().to_list()
+    options = OPTIONS | {"method": "variational"}
+    table = collaborative_table(read_history(**tables), tmp_path, **(options | {"vae_runs": lambda: runs}))
+    assert table["user_key"].n_unique() == USERS
+    assert set(table["model_version"]) == {variational.MODEL_VERSION}
+    with pytest.raises(ValueError, match="user_vae_embeddings is empty"):
+        collaborative_table(read_history(**tables), tmp_path, **options)
 
 
 def test_content_table_names_an_own_item_as_evidence(tmp_path):
