@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 from manyfaces.embeddings.tables import user_vae_table
 from manyfaces.keeping import Plan
 from manyfaces.recommendations import choice, variational
+from manyfaces.recommendations.content import common_direction, without_direction
 from manyfaces.recommendations.tables import (
     COLLABORATIVE_SCHEMA,
     CONTENT_SCHEMA,
@@ -77,6 +78,8 @@ def text_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
     return users, texts
 
 
+NO_INTERESTS = pl.DataFrame(schema={"user_key": pl.String, "item_id": pl.String, "weight": pl.Float64})
+NO_VECTORS = pl.DataFrame(schema={"item_id": pl.String, "modality": pl.String, "vector": pl.List(pl.Float32)})
 OPTIONS = {
     "count": 3,
     "regularisation": 2.0,
@@ -176,7 +179,9 @@ def test_content_table_names_an_own_item_as_evidence(tmp_path):
     tables = feature_tables()
     users, texts = text_tables()
     history = read_history(**tables)
-    table = content_table(history, users, texts, tmp_path, count=3)
+    table = content_table(
+        history, users, texts, NO_INTERESTS, NO_VECTORS, tmp_path, count=3, vectors_from="text"
+    )
     assert dict(table.schema) == CONTENT_SCHEMA
     assert not table.is_empty()
     assert f"user {USERS - 1}" not in table["user_key"]  # without a vector
@@ -192,7 +197,9 @@ def test_user_without_own_text_items_has_a_null_as_evidence(tmp_path):
     tables = feature_tables()
     tables["user_item_matrix"] = tables["user_item_matrix"].filter(pl.col("user_index") != 0)
     users, texts = text_tables()
-    table = content_table(read_history(**tables), users, texts, tmp_path, count=3)
+    table = content_table(
+        read_history(**tables), users, texts, NO_INTERESTS, NO_VECTORS, tmp_path, count=3, vectors_from="text"
+    )
     assert table.filter(user_key="user 0")["evidence_item_id"].is_null().all()
     assert table.filter(pl.col("user_key") != "user 0")["evidence_item_id"].is_not_null().all()
 
@@ -205,5 +212,58 @@ def test_empty_and_single_inputs_give_typed_empty_tables(tmp_path, users, items)
     assert dict(collaborative_table(history, tmp_path, **OPTIONS).schema) == COLLABORATIVE_SCHEMA
     vectors, texts = text_tables()
     for user_rows, text_rows in ((vectors, texts), (vectors.clear(), texts), (vectors, texts.clear())):
-        table = content_table(history, user_rows, text_rows, tmp_path, count=3)
+        table = content_table(
+            history, user_rows, text_rows, NO_INTERESTS, NO_VECTORS, tmp_path, count=3, vectors_from="text"
+        )
         assert dict(table.schema) == CONTENT_SCHEMA
+
+
+def test_interests_take_the_place_of_the_vector_of_their_user(tmp_path):
+    users, texts = text_tables()
+    history = read_history(**feature_tables())
+    interests = pl.DataFrame(
+        {
+            "user_key": ["user 2", "user 2", "a stranger"],
+            "item_id": ["item 0", "item 2", "item 4"],
+            "weight": [0.5, 0.3, 1],
+        }
+    )
+    options = {"count": 1, "vectors_from": "text"}
+    plain = content_table(history, users, texts, NO_INTERESTS, NO_VECTORS, tmp_path, **options)
+    several = content_table(history, users, texts, interests, NO_VECTORS, tmp_path, **options)
+    others = pl.col("user_key") != "user 2"
+    columns = ["user_key", "item_id", "score"]
+    assert_frame_equal(several.filter(others).select(columns), plain.filter(others).select(columns))
+    vectors = np.array(texts["vector"].to_list())
+    direction = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = (
+        without_direction(vectors, common_direction(direction))
+        @ without_direction(vectors[:1], common_direction(direction)).T
+    )
+    row = several.filter(~others)
+    item = int(row["item_id"][0].removeprefix("item "))
+    assert row["score"][0] == pytest.approx(float(cosines[item // 2, 0]), abs=1e-6)
+
+
+def test_other_item_vectors_take_the_place_of_texts(tmp_path):
+    users, texts = text_tables()
+    history = read_history(**feature_tables())
+    item_vectors = pl.DataFrame(
+        {
+            "item_id": [f"item {number}" for number in range(ITEMS)] * 2,
+            "modality": ["image"] * ITEMS + ["sound"] * ITEMS,
+            "vector": [[float(number % 2), float(number % 2 == 0), 0.1 * number] for number in range(ITEMS)]
+            + [[1.0, 2.0]] * ITEMS,
+        },
+        schema=NO_VECTORS.schema,
+    )
+    options = {"count": 2, "vectors_from": "image"}
+    table = content_table(history, users, texts, NO_INTERESTS, item_vectors, tmp_path, **options)
+    assert table["user_key"].n_unique() == USERS  # the user without a text vector as well
+    # Images of one parity are alike, and so are the items of a user.
+    parity = pl.col("item_id").str.extract(r"(\d+)").cast(int) % 2
+    assert table.filter(parity != pl.col("user_key").str.extract(r"(\d+)").cast(int) % 2).is_empty()
+    with pytest.raises(ValueError, match=r"no item has such a vector.*image, sound"):
+        content_table(
+            history, users, texts, NO_INTERESTS, item_vectors, tmp_path, count=2, vectors_from="smell"
+        )
