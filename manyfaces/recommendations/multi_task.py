@@ -1,7 +1,7 @@
 """A ranker with a task for each segment: a shared trunk, and heads that lean on a common one.
 
 Caruana, "Multitask Learning", Machine Learning 1997 (hard parameter sharing); the heads after Evgeniou and
-Pontil, "Regularized multi-task learning", KDD 2004: a segment's head is the common one plus a deviation, which
+Pontil, "Regularized multi-task learning", KDD 2004: a segment's head is the common one and a deviation, which
 starts at 0 and is penalised. So a small segment ranks nearly as all do, a big one as its users want.
 """
 
