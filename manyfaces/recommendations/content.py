@@ -4,7 +4,8 @@ Cosine of the user's text vector and the vectors of the items' texts, after the 
 share has been taken out of both: without that any two sentence vectors are similar, and a mean over many
 texts is nearest to the blandest one (Mu and Viswanath, "All-but-the-Top", ICLR 2018). Many items share a
 text, and a list of one text thirty times helps nobody: every text gives at most one item, its most used one
-that is new to the user.
+that is new to the user. A user may have several vectors, one for each interest (PinnerSage, Pal et al. 2020,
+arXiv:2007.03634); then each of them gives its share of the list.
 """
 
 import numpy as np
@@ -13,8 +14,8 @@ from scipy import sparse
 from manyfaces.progress import stage
 from manyfaces.recommendations.top_items import DECIMALS, RankedItems, entry_rows, top_columns, top_entries
 
-MODEL_VERSION = "content-1"
-BLOCK_USERS = 512
+MODEL_VERSION = "content-2"
+BLOCK_ROWS = 512
 EVIDENCE_ITEMS = 20
 """Own items of a user that can be named as the reason."""
 
@@ -82,12 +83,14 @@ def most_used_new_items(
     items = items[np.argsort(item_texts[items], kind="stable")]
     first = np.searchsorted(item_texts[items], texts, side="left")
     last = np.searchsorted(item_texts[items], texts, side="right")
-    known = entry_rows(seen) * seen.shape[1] + seen.indices
+    # Sorted once, with an end that nothing equals: np.isin would sort the pairs of all users in every round.
+    known = np.append(np.sort(entry_rows(seen) * seen.shape[1] + seen.indices), -1)
     found = np.full(len(users), -1)
     open_pairs = np.flatnonzero(first < last)
     while len(open_pairs):
         candidates = items[first[open_pairs]]
-        is_new = ~np.isin(users[open_pairs] * seen.shape[1] + candidates, known)
+        pairs = users[open_pairs] * seen.shape[1] + candidates
+        is_new = known[np.searchsorted(known[:-1], pairs)] != pairs
         found[open_pairs[is_new]] = candidates[is_new]
         first[open_pairs] += 1
         open_pairs = open_pairs[~is_new & (first[open_pairs] < last[open_pairs])]
@@ -142,23 +145,29 @@ def content_candidates(
     allowed: np.ndarray,
     *,
     count: int,
-    block_users: int = BLOCK_USERS,
+    owners: np.ndarray | None = None,
+    shares: np.ndarray | None = None,
+    block_rows: int = BLOCK_ROWS,
 ) -> RankedItems:
     """Find the items new to each user whose text is nearest to what the user likes, one per text.
 
     Args:
-        user_vectors: (users, dims); a row of zeros gets no candidates.
+        user_vectors: (rows, dims); a row of zeros gets no candidates.
         text_vectors: (texts, dims).
         item_texts: (items,) text of each item, items by falling use; -1 without text.
         matrix: (users, items) affinities; they rank the own items that can be evidence.
         seen: (users, items) CSR; every stored entry is an item that is not new to the user.
         allowed: (items,) bool, items that may be recommended.
         count: at most this many items per user.
-        block_users: users that are scored at once.
+        owners: (rows,) user of each vector, rising; None when each user has one.
+        shares: (rows,) above 0, the part of a user's list that each vector gives; None for equal parts.
+        block_rows: vectors that are compared at once.
 
     Returns:
         user_index, item_index, score (the cosine) and evidence_item_index (-1 for none), by user, best first.
     """
+    owners = np.arange(len(user_vectors)) if owners is None else owners
+    shares = np.ones(len(user_vectors)) if shares is None else shares
     usable = allowed & (item_texts >= 0)
     texts = np.unique(item_texts[usable])
     shared = common_direction(unit_rows(text_vectors))
@@ -170,26 +179,62 @@ def content_candidates(
             shape=(len(item_texts), len(texts)),
         )
         sizes = np.asarray(items_of_text.sum(axis=0)).ravel()
-        for start in range(0, len(user_vectors) if len(texts) else 0, block_users):
-            rows = slice(start, start + block_users)
+        for start in range(0, len(user_vectors) if len(texts) else 0, block_rows):
+            rows = slice(start, start + block_rows)
             scores = without_direction(user_vectors[rows], shared) @ vectors[texts].T
-            block_seen = seen[rows]
+            block_seen = seen[owners[rows]]
             known = sparse.csr_array(
                 (np.ones(block_seen.nnz), block_seen.indices, block_seen.indptr), shape=block_seen.shape
             )
             seen_items = (known @ items_of_text).tocoo()
             used_up = seen_items.data >= sizes[seen_items.col]
             scores[seen_items.row[used_up], seen_items.col[used_up]] = -np.inf
-            user, column, score = top_columns(scores, count)
+            row, column, score = top_columns(scores, count)
             text = texts[column]
-            item = most_used_new_items(user, text, item_texts, usable, block_seen)
-            evidence = nearest_own_items(user, text, matrix[rows], item_texts, vectors)
-            found.append(np.stack([start + user, item, score, evidence]))
-        user, item, score, evidence = np.concatenate(found, axis=1)
-        progress.rows = len(user)
+            item = most_used_new_items(row, text, item_texts, usable, block_seen)
+            evidence = nearest_own_items(row, text, matrix[owners[rows]], item_texts, vectors)
+            found.append(np.stack([start + row, item, score, evidence]))
+        row, item, score, evidence = np.concatenate(found, axis=1)
+        kept = fair_rows(row.astype(np.int64), item, score, owners, shares, count)
+        progress.rows = len(kept)
     return {
-        "user_index": user.astype(np.int32),
-        "item_index": item.astype(np.int32),
-        "score": score,
-        "evidence_item_index": evidence.astype(np.int32),
+        "user_index": owners[row[kept].astype(np.int64)].astype(np.int32),
+        "item_index": item[kept].astype(np.int32),
+        "score": score[kept],
+        "evidence_item_index": evidence[kept].astype(np.int32),
     }
+
+
+def fair_rows(
+    rows: np.ndarray,
+    items: np.ndarray,
+    scores: np.ndarray,
+    owners: np.ndarray,
+    shares: np.ndarray,
+    count: int,
+) -> np.ndarray:
+    """Choose among the lists of a user's vectors, so that each gives its share of the items.
+
+    The n-th item of a vector with share s has its turn at n / s; the first turns of a user are kept.
+
+    Args:
+        rows: (finds,) vector that found an item; finds by vector, best first.
+        items: (finds,) the item.
+        scores: (finds,) its score.
+        owners: (vectors,) user of each vector, rising.
+        shares: (vectors,) above 0.
+        count: at most this many items per user.
+
+    Returns:
+        Positions of the finds that are kept, by user, best first; an item at most once per user.
+    """
+    users = owners[rows]
+    turns = (1 + np.arange(len(rows)) - np.searchsorted(rows, rows, side="left")) / shares[rows]
+    order = np.lexsort((turns, items, users))
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (np.diff(users[order]) != 0) | (np.diff(items[order]) != 0)
+    order = order[is_first]
+    order = order[np.lexsort((items[order], -scores[order], turns[order], users[order]))]
+    place = np.arange(len(order)) - np.searchsorted(users[order], users[order], side="left")
+    order = order[place < count]
+    return order[np.lexsort((items[order], -scores[order], users[order]))]

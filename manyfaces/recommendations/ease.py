@@ -9,19 +9,15 @@ scores = X - (A X) / diag(P) with P_ii = (1 - x_i' A x_i) / lambda. It is exact 
 fewer than items.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from scipy import sparse
 from scipy.linalg import get_lapack_funcs
 
-from manyfaces.progress import say, stage
-from manyfaces.recommendations.top_items import RankedItems, empty_ranking, rank_blocks
+from manyfaces.progress import say
+from manyfaces.recommendations.top_items import ScoreBlocks
 
 MODEL_VERSION = "ease-1"
 BLOCK_USERS = 512
-
-ScoreBlocks = Iterator[tuple[int, np.ndarray]]
 
 
 def regularised_inverse(gram: np.ndarray, regularisation: float) -> np.ndarray:
@@ -164,34 +160,3 @@ def score_blocks(
         matrix, items = matrix[:, :max_items], max_items
     form = user_form_blocks if users < items else item_form_blocks
     return form(matrix, absolute_regularisation(matrix, relative), block_users)
-
-
-def collaborative_candidates(
-    matrix: sparse.csr_array,
-    seen: sparse.csr_array,
-    allowed: np.ndarray,
-    *,
-    count: int,
-    regularisation: float,
-    max_items: int,
-) -> RankedItems:
-    """Find the best new and the best repeated items of every user.
-
-    Args:
-        matrix: (users, items) affinities, items by falling use.
-        seen: (users, items) CSR; every stored entry is an item that is not new to the user. Items with an
-            affinity are never new; here stand those that the user met and did not like.
-        allowed: (items,) bool, items that may be recommended.
-        count: at most this many new and this many repeated items per user.
-        regularisation: in units of `absolute_regularisation`, above 0.
-        max_items: edge of the biggest dense matrix.
-
-    Returns:
-        Rows ordered by user, new before repeated, best first; no rows for an empty matrix.
-    """
-    if not matrix.data.any():
-        return empty_ranking()
-    with stage("collaborative candidates") as progress:
-        ranked = rank_blocks(score_blocks(matrix, regularisation, max_items), matrix, seen, allowed, count)
-        progress.rows = len(ranked["score"])
-    return ranked

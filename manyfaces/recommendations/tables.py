@@ -4,6 +4,7 @@ Users and items travel as positions in `matrix_users` and `matrix_items`; keys c
 kept in the artefact store, so that a build whose inputs have not changed only loads them.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +12,10 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from manyfaces.embeddings.pooling import pool_vectors
 from manyfaces.frames import sparse_matrix, vectors_of
-from manyfaces.recommendations import content, ease
+from manyfaces.recommendations import choice, content
+from manyfaces.recommendations.top_items import ScoreBlocks
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 COLLABORATIVE_SCHEMA = {
@@ -101,7 +104,16 @@ def read_history(
 
 
 def collaborative_table(
-    history: History, store_dir: str, *, count: int, regularisation: float, max_items: int
+    history: History,
+    store_dir: str,
+    *,
+    count: int,
+    regularisation: float,
+    max_items: int,
+    method: str,
+    memory_mb: int,
+    seed: int,
+    vae_runs: Callable[[], Sequence[str]],
 ) -> pl.DataFrame:
     """Give the collaborative candidates of all users.
 
@@ -109,25 +121,48 @@ def collaborative_table(
         history: who likes what.
         store_dir: folder of the artefact store.
         count: at most this many new and this many repeated items per user.
-        regularisation: in units of `ease.absolute_regularisation`.
+        regularisation: of EASE^R, in units of `ease.absolute_regularisation`.
         max_items: edge of the biggest dense matrix.
+        method: one of choice.METHODS.
+        memory_mb: memory that EASE^R may use.
+        seed: of what is random.
+        vae_runs: Loads the run ids of the users' latent means; called only for the method `variational`.
 
     Returns:
         Columns of COLLABORATIVE_SCHEMA, by user, new before repeated, best first.
+
+    Raises:
+        ValueError: If there is no such method, or no autoencoder for the one that needs it.
     """
-    parameters = {"count": count, "regularisation": regularisation, "max_items": max_items}
+    chosen = choice.choose_method(
+        *history.matrix.shape, history.matrix.nnz, asked=method, max_items=max_items, memory_mb=memory_mb
+    )
+    runs = list(vae_runs()) if chosen.method == "variational" and history.matrix.nnz else []
+    if chosen.method == "variational" and history.matrix.nnz and len(runs) != 1:
+        raise ValueError("collaborative_method is variational, but user_vae_embeddings is empty: build it.")
+    parameters = {"count": count, "regularisation": regularisation, "max_items": max_items, "seed": seed}
+    version = choice.VERSIONS[chosen.method]
+
+    def decoded() -> ScoreBlocks:
+        from manyfaces.recommendations import variational  # loads torch, which takes seconds
+
+        item_ids = np.array(history.item_ids.to_list(), dtype=np.str_)
+        return variational.score_blocks(history.matrix, item_ids, ArtifactStore(store_dir).load(runs[0]))
 
     def compute() -> Artifact:
-        ranked = ease.collaborative_candidates(history.matrix, history.seen, history.allowed, **parameters)
-        return _artifact("EASE^R", parameters, history.data_fingerprint, ranked)
+        ranked = choice.collaborative_candidates(
+            history.matrix, history.seen, history.allowed, choice=chosen, decoded=decoded, **parameters
+        )
+        described = parameters | {"method": chosen.method, "reason": chosen.reason}
+        return _artifact(choice.ALGORITHMS[chosen.method], described, history.data_fingerprint, ranked)
 
     return _table(
         history,
         store_dir,
         "collaborative",
-        fingerprint(ease.MODEL_VERSION, parameters, history.data_fingerprint),
+        fingerprint(version, chosen.method, chosen.reason, runs, parameters, history.data_fingerprint),
         compute,
-        ease.MODEL_VERSION,
+        version,
         COLLABORATIVE_SCHEMA,
         # Raw scores grow with the length of a history; a blend needs them beside the best one.
         strength=(pl.col("score") / pl.col("score").max().over("user_index", "is_repeat")).round(6),
@@ -135,44 +170,60 @@ def collaborative_table(
 
 
 def content_table(
-    history: History, users: pl.DataFrame, texts: pl.DataFrame, store_dir: str, *, count: int
+    history: History,
+    users: pl.DataFrame,
+    texts: pl.DataFrame,
+    interests: pl.DataFrame,
+    item_vectors: pl.DataFrame,
+    store_dir: str,
+    *,
+    count: int,
+    vectors_from: str,
 ) -> pl.DataFrame:
-    """Give the content candidates of all users who have a text vector.
+    """Give the content candidates of all users of whose taste there is a vector.
+
+    A user with interests has a vector for each, that of the item that stands for it; others have one for all
+    they like. With other item vectors than those of texts every item has a text of its own, so to speak.
 
     Args:
         history: who likes what.
-        users: user_key and vector; users without a row get no candidates.
-        texts: text_index and vector.
+        users: user_key and vector; read for texts only.
+        texts: text_index and vector; read for texts only.
+        interests: user_key, item_id that stands for the interest, weight above 0; in any order.
+        item_vectors: item_id, modality, vector; read for a modality only.
         store_dir: folder of the artefact store.
         count: at most this many items per user.
+        vectors_from: `text`, or a modality of `item_vectors`.
 
     Returns:
         Columns of CONTENT_SCHEMA, by user, best first.
+
+    Raises:
+        ValueError: If no item has a vector of the modality.
     """
-    texts = texts.filter(pl.col("text_index").is_not_null())
-    text_count = 1 + max(int(history.item_texts.max(initial=-1)), int(texts["text_index"].max() or 0))
-    positions = users.select("user_key", "vector").join(
-        pl.DataFrame({"user_key": history.user_keys}).with_row_index("user_index"), on="user_key"
+    if vectors_from == "text":
+        item_texts, text_vectors, user_vectors = _text_space(history, users, texts)
+    else:
+        item_texts, text_vectors, user_vectors = _modality_space(history, item_vectors, vectors_from)
+    owners, shares, vectors = _taste_vectors(history, interests, item_texts, text_vectors, user_vectors)
+    parameters = {"count": count, "evidence_items": content.EVIDENCE_ITEMS, "vectors": vectors_from}
+    data_fingerprint = fingerprint(
+        history.data_fingerprint, item_texts, owners, shares, vectors, text_vectors
     )
-    dims = max(
-        (len(vectors[0]) for vectors in (texts["vector"], positions["vector"]) if len(vectors)), default=0
-    )
-    text_vectors = _placed(texts["text_index"], texts["vector"], (text_count, dims))
-    user_vectors = _placed(positions["user_index"], positions["vector"], (len(history.user_keys), dims))
-    parameters = {"count": count, "evidence_items": content.EVIDENCE_ITEMS}
-    data_fingerprint = fingerprint(history.data_fingerprint, user_vectors, text_vectors)
 
     def compute() -> Artifact:
         ranked = content.content_candidates(
-            user_vectors,
+            vectors,
             text_vectors,
-            history.item_texts,
+            item_texts,
             history.matrix,
             history.seen,
             history.allowed,
             count=count,
+            owners=owners,
+            shares=shares,
         )
-        return _artifact("text cosine", parameters, data_fingerprint, ranked)
+        return _artifact(f"{vectors_from} cosine", parameters, data_fingerprint, ranked)
 
     return _table(
         history,
@@ -183,6 +234,70 @@ def content_table(
         content.MODEL_VERSION,
         CONTENT_SCHEMA,
     )
+
+
+def _text_space(
+    history: History, users: pl.DataFrame, texts: pl.DataFrame
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the text of each item, the vectors of texts and those of users."""
+    texts = texts.filter(pl.col("text_index").is_not_null())
+    text_count = 1 + max(int(history.item_texts.max(initial=-1)), int(texts["text_index"].max() or 0))
+    positions = users.select("user_key", "vector").join(
+        pl.DataFrame({"user_key": history.user_keys}).with_row_index("user_index"), on="user_key"
+    )
+    dims = max(
+        (len(vectors[0]) for vectors in (texts["vector"], positions["vector"]) if len(vectors)), default=0
+    )
+    text_vectors = _placed(texts["text_index"], texts["vector"], (text_count, dims))
+    user_vectors = _placed(positions["user_index"], positions["vector"], (len(history.user_keys), dims))
+    return history.item_texts, text_vectors, user_vectors
+
+
+def _modality_space(
+    history: History, item_vectors: pl.DataFrame, modality: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the same of another kind of item vectors: each item with a vector is a text of its own."""
+    chosen = item_vectors.filter(modality=modality)
+    if chosen.is_empty():
+        known = item_vectors["modality"].unique().sort().to_list()
+        raise ValueError(
+            f"content_vectors is '{modality}', but no item has such a vector; the modalities of "
+            f"input_item_vectors are: {', '.join(known) or 'none'}."
+        )
+    items = pl.DataFrame({"item_id": history.item_ids}).with_row_index("item_index")
+    chosen = chosen.join(items, on="item_id").sort("item_index")
+    item_texts = np.full(len(items), -1, np.int64)
+    item_texts[chosen["item_index"].to_numpy()] = np.arange(len(chosen))
+    vectors = content.unit_rows(vectors_of(chosen["vector"]))
+    own = history.matrix[:, chosen["item_index"].to_numpy().astype(np.int64)]
+    return item_texts, vectors, pool_vectors(own, vectors)
+
+
+def _taste_vectors(
+    history: History,
+    interests: pl.DataFrame,
+    item_texts: np.ndarray,
+    text_vectors: np.ndarray,
+    user_vectors: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give user, share and vector of each interest, and of each user without one that has a vector."""
+    users = pl.DataFrame({"user_key": history.user_keys}).with_row_index("user_index")
+    items = pl.DataFrame({"item_id": history.item_ids, "text_index": item_texts}).filter(
+        pl.col("text_index") >= 0
+    )
+    found = (
+        interests.join(users, on="user_key")
+        .join(items, on="item_id")
+        .select("user_index", "text_index", "weight")
+        .sort("user_index", "weight", "text_index", descending=[False, True, False])
+    )
+    owners = found["user_index"].to_numpy().astype(np.int64)
+    rest = np.setdiff1d(np.arange(len(user_vectors)), owners)
+    owners = np.concatenate([owners, rest])
+    shares = np.concatenate([found["weight"].to_numpy(), np.ones(len(rest))])
+    vectors = np.vstack([text_vectors[found["text_index"].to_numpy()], user_vectors[rest]])
+    order = np.argsort(owners, kind="stable")
+    return owners[order], shares[order], vectors[order]
 
 
 def _placed(positions: pl.Series, vectors: pl.Series, shape: tuple[int, int]) -> np.ndarray:

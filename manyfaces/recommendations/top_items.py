@@ -14,6 +14,12 @@ DECIMALS = 6
 
 _SCALE = 10**DECIMALS
 
+GROUP_COLUMNS = 64
+"""Columns of one group in the search for a bound, at most."""
+
+ScoreBlocks = Iterator[tuple[int, np.ndarray]]
+"""First user of each block, and the (users of the block, items) float32 scores."""
+
 RankedItems = dict[str, np.ndarray]
 """Columns of equal length: user_index int32, item_index int32, score float64, is_repeat bool."""
 
@@ -31,30 +37,29 @@ def empty_ranking() -> RankedItems:
 def top_columns(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the highest positive scores of every row without sorting the rows.
 
-    Score and column are packed into one integer, so that a partition is exact and a tie goes to the
-    lower column.
+    The highest of each of many groups of columns are themselves scores, so the `count`-th highest of those is
+    a bound that the `count`-th highest score reaches. Two passes over the scores leave little to sort.
 
     Args:
-        scores: (rows, columns) finite floats, below 1e12 / columns; -inf marks what must not come.
+        scores: (rows, columns) finite floats; -inf marks what must not come.
         count: at most this many per row.
 
     Returns:
-        Row, column and rounded score of each find, ordered by row, then best first.
+        Row, column and rounded score of each find, ordered by row, then best first; a tie goes to the lower
+        column.
     """
     rows, columns = scores.shape
     count = min(count, columns)
     if rows == 0 or count <= 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    scaled = np.multiply(np.maximum(scores, 0), _SCALE, dtype=np.float64)
-    keys = np.rint(scaled, out=scaled).astype(np.int64)
-    keys *= columns
-    keys += np.arange(columns - 1, -1, -1)
-    if count < columns:
-        keys = np.partition(keys, columns - count, axis=1)[:, columns - count :]
-    keys = np.sort(keys, axis=1)[:, ::-1]
-    values, reversed_columns = np.divmod(keys, columns)
-    row, place = np.nonzero(values > 0)
-    return row, columns - 1 - reversed_columns[row, place], values[row, place] / _SCALE
+    width = max(min(columns // (4 * count), GROUP_COLUMNS), 1)
+    groups = columns // width
+    highest = scores[:, : groups * width].reshape(rows, width, groups).max(axis=1)
+    highest = np.partition(highest, groups - count, axis=1)[:, groups - count, None]
+    # A score that rounds to the same number as the bound may win a tie.
+    bound = np.maximum(highest - 2 / _SCALE, 0)
+    row, column = np.divmod(np.flatnonzero((scores > 0) & (scores >= bound)), columns)
+    return top_entries(row, column, scores[row, column], count)
 
 
 def top_entries(

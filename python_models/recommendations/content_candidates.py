@@ -1,4 +1,4 @@
-"""Items new to the user whose text is near to what the user likes."""
+"""Items new to the user whose text, or other vector, is near to what the user likes."""
 
 from manyfaces.recommendations.tables import content_table, read_history
 
@@ -11,10 +11,18 @@ def model(dbt, session):
         dbt.ref("user_item_affinity").filter("affinity <= 0").select("user_key, item_id").pl(),
         dbt.ref("item_stats").select("item_id, is_active").pl(),
     )
+    medoids = (
+        dbt.ref("interest_medoids").filter("horizon = 'long'").select("user_number, item_number, weight").pl()
+    )
+    users = dbt.ref("user_attributes").select("user_number, user_key").pl()
+    items = dbt.ref("item_stats").select("item_number, item_id").pl()
     return content_table(
         history,
         dbt.ref("user_text_embeddings").select("user_key, vector").pl(),
         dbt.ref("item_text_vectors").select("text_index, vector").pl(),
+        medoids.join(users, on="user_number").join(items, on="item_number"),
+        dbt.ref("stg_item_vectors").select("item_id, modality, vector").pl(),
         str(dbt.config.meta_get("store_dir")),
         count=int(dbt.config.meta_get("top_n")),
+        vectors_from=str(dbt.config.meta_get("content_vectors")),
     )

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from manyfaces.recommendations.content import common_direction, content_candidates, without_direction
+from manyfaces.recommendations.content import (
+    common_direction,
+    content_candidates,
+    fair_rows,
+    without_direction,
+)
 
 # Texts 0 and 1 are near to each other, 2 is nearer to 1 than to 0, 3 to 5 are their opposites. They have
 # length 1 and sum 0 in the first two dimensions; the third is what all of them share.
@@ -81,7 +86,7 @@ def test_blocks_do_not_change_the_result():
     generator = np.random.default_rng(3)
     vectors = generator.standard_normal((23, 2))
     affinities = generator.random((23, 7)) * (generator.random((23, 7)) < 0.4)
-    assert candidates(vectors, affinities, block_users=5) == candidates(vectors, affinities)
+    assert candidates(vectors, affinities, block_rows=5) == candidates(vectors, affinities)
     counts = np.unique([(user, item) for user, item, *_ in candidates(vectors, affinities)], axis=0)
     assert len(counts) == len(candidates(vectors, affinities))
 
@@ -100,3 +105,25 @@ def test_what_holds_only_the_common_direction_becomes_zero_and_not_noise():
 def test_one_text_keeps_its_direction():
     assert not common_direction(TEXTS[:1]).any()
     np.testing.assert_allclose(np.linalg.norm(without_direction(TEXTS[:1], np.zeros(3))), 1, atol=1e-6)
+
+
+def test_every_interest_gives_its_share_and_an_item_comes_once():
+    rows, owners = np.repeat([0, 1], 10), np.zeros(2, int)
+    scores = np.concatenate([np.linspace(1, 0.9, 10), np.linspace(0.5, 0.4, 10)])
+    kept = fair_rows(rows, np.arange(20), scores, owners, np.array([0.75, 0.25]), 8)
+    assert np.bincount(rows[kept]).tolist() == [6, 2]
+    assert (np.diff(scores[kept]) <= 0).all()
+    # The first two finds of either are the same items: they count for both.
+    items = np.concatenate([np.arange(10), [0, 1], np.arange(12, 20)])
+    shared = fair_rows(rows, items, scores, owners, np.ones(2), 8)
+    assert sorted(items[shared].tolist()) == [0, 1, 2, 3, 4, 12, 13, 14]
+
+
+def test_two_interests_of_a_user_both_reach_the_list():
+    matrix = sparse.csr_array(np.array([[1.0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0]]))
+    vectors = np.array([[1, 0, 3], [-1, 0, 3], [0, 1, 3]], np.float32)
+    found = content_candidates(
+        vectors, TEXTS, ITEM_TEXTS, matrix, matrix, np.ones(7, bool), count=2, owners=np.array([0, 0, 1])
+    )
+    lists = list(zip(found["user_index"].tolist(), found["item_index"].tolist(), strict=True))
+    assert lists == [(0, 3), (0, 5), (1, 2), (1, 1)]

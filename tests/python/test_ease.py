@@ -6,7 +6,6 @@ from scipy import sparse
 
 from manyfaces.recommendations.ease import (
     absolute_regularisation,
-    collaborative_candidates,
     item_form_blocks,
     item_weights,
     regularised_inverse,
@@ -100,52 +99,6 @@ def test_item_limit_does_not_bind_when_users_are_few(capsys):
     matrix = random_matrix(15, 30)
     assert stacked(score_blocks(matrix, 3.0, max_items=20)).shape == (15, 30)
     assert "most used" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("shape", [(40, 20), (20, 40)])
-def test_candidates_find_the_planted_taste_and_respect_seen_and_inactive(shape):
-    users, items = shape
-    dense = np.zeros(shape, np.float32)
-    dense[: users // 2, : items // 2] = 1
-    dense[users // 2 :, items // 2 :] = 1
-    dense[0, 0] = 0  # user 0 lacks one item of the own half ...
-    dense[1, 1] = dense[1, 2] = 0  # ... user 1 two, of which one is not for sale
-    allowed = np.ones(items, bool)
-    allowed[2] = False
-    matrix = sparse.csr_array(dense)
-    found = collaborative_candidates(matrix, matrix, allowed, count=5, regularisation=1.0, max_items=100)
-    new = ~found["is_repeat"]
-    assert found["item_index"][new & (found["user_index"] == 0)][0] == 0
-    assert found["item_index"][new & (found["user_index"] == 1)][0] == 1
-    assert 2 not in found["item_index"]
-    known = matrix.astype(bool).toarray()[found["user_index"], found["item_index"]]
-    np.testing.assert_array_equal(known, found["is_repeat"])
-    sizes = np.bincount(found["user_index"][~new], minlength=users)
-    assert (sizes == 5).all()
-
-
-@pytest.mark.parametrize(
-    "matrix",
-    [
-        sparse.csr_array((0, 0), dtype=np.float32),
-        sparse.csr_array((3, 2), dtype=np.float32),
-        sparse.csr_array(np.ones((1, 1), np.float32)),
-        sparse.csr_array(np.ones((5, 1), np.float32)),
-        sparse.csr_array(np.ones((1, 5), np.float32)),
-    ],
-    ids=["empty", "all zero", "one user and item", "one item", "one user"],
-)
-@pytest.mark.filterwarnings("error")
-def test_tiny_inputs_give_typed_tables(matrix):
-    allowed = np.ones(matrix.shape[1], bool)
-    found = collaborative_candidates(matrix, matrix, allowed, count=3, regularisation=1.0, max_items=100)
-    assert {name: values.dtype for name, values in found.items()} == {
-        "user_index": np.int32,
-        "item_index": np.int32,
-        "score": np.float64,
-        "is_repeat": bool,
-    }
-    assert not (~found["is_repeat"]).any()
 
 
 def test_result_does_not_depend_on_the_blocks():

@@ -7,8 +7,9 @@ from scipy import sparse
 
 from manyfaces.embeddings.autoencoder import VaeParameters, encode, fit_vae, kl_divergence
 from manyfaces.embeddings.factors import factorise
-from manyfaces.recommendations.ease import collaborative_candidates
-from manyfaces.recommendations.neighbours import nearest_neighbours, user_based_scores
+from manyfaces.recommendations import ease
+from manyfaces.recommendations.top_items import rank_blocks
+from manyfaces.recommendations.user_neighbours import nearest_neighbours, score_blocks
 
 # Items 1 to 10 that each of three users has; user 1 of the article and two neighbours.
 BASKETS = [[1, 3, 5, 7, 9], [1, 2, 4, 6, 8], [2, 3, 5, 7, 9, 10]]
@@ -27,29 +28,27 @@ class TestUserBasedFiltering:
 
     def test_predicted_rating_is_the_weighted_mean(self):
         """Similarities 0.8 and 0.2, ratings 0.2 and 0.8: (0.16 + 0.16) / 1.0, not 0.4 as printed."""
-        scores = user_based_scores(np.array([0.8, 0.2]), np.array([[0.2], [0.8]]))
-        np.testing.assert_allclose(scores, [0.32])
+        neighbours = sparse.csr_array([[0, 0.8, 0.2], [0, 0, 0], [0, 0, 0]])
+        [(_, scores)] = score_blocks(sparse.csr_array([[0], [0.2], [0.8]]), neighbours)
+        np.testing.assert_allclose(scores[0], [0.32])
 
     def test_neighbours_are_the_most_similar_and_never_the_user(self, baskets):
         """An ascending argsort takes the least similar ones, and drops the wrong end."""
-        indices, cosines = nearest_neighbours(baskets, 2)
-        np.testing.assert_array_equal(indices[0], [2, 1])
-        np.testing.assert_allclose(cosines[0], [0.7303, 0.2], atol=5e-5)
-        assert not (indices == np.arange(3)[:, None]).any()
+        cosines = nearest_neighbours(baskets, 2).toarray()
+        np.testing.assert_allclose(cosines[0], [0, 0.2, 0.7303], atol=5e-5)
+        assert not cosines.diagonal().any()
+        assert nearest_neighbours(baskets, 1)[[0]].indices.tolist() == [2]
 
     def test_scores_are_one_number_per_item(self, baskets):
-        indices, cosines = nearest_neighbours(baskets, 2)
-        scores = user_based_scores(cosines[0], baskets.toarray()[indices[0]])
+        [(_, scores)] = score_blocks(baskets, nearest_neighbours(baskets, 2))
         expected = [0.215, 1, 0.785, 0.215, 0.785, 0.215, 0.785, 0.215, 0.785, 0.785]
-        np.testing.assert_allclose(scores, expected, atol=5e-4)
+        np.testing.assert_allclose(scores[0], expected, atol=5e-4)
 
 
 def test_items_in_the_history_never_come_as_new(baskets):
     """The article on content and collaborative recommendation lists what the user has already bought."""
     matrix = baskets.astype(np.float32)
-    found = collaborative_candidates(
-        matrix, matrix, np.ones(10, bool), count=10, regularisation=1.0, max_items=100
-    )
+    found = rank_blocks(ease.score_blocks(matrix, 1.0, 100), matrix, matrix, np.ones(10, bool), 10)
     new = ~found["is_repeat"]
     for user, items in enumerate(BASKETS):
         mine = found["user_index"] == user

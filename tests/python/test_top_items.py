@@ -96,3 +96,12 @@ def test_liked_items_are_never_new_even_if_nobody_calls_them_seen():
     found = rank_blocks([(0, np.array([[0.9, 0.5]]))], liked, seen, np.ones(2, bool), 2)
     assert found["item_index"].tolist() == [1, 0]
     assert found["is_repeat"].tolist() == [False, True]
+
+
+def test_the_bound_of_wide_rows_loses_no_score_that_rounds_to_a_tie():
+    random = np.random.default_rng(7)
+    scores = random.integers(1, 40, (30, 3000)) / 1000 + random.uniform(-4e-7, 4e-7, (30, 3000))
+    scores[3] = -1
+    scores[4, 10:] = -np.inf
+    row, column, value = top_columns(scores, 6)
+    assert list(zip(row, column, value, strict=True)) == by_full_sort(scores, 6)

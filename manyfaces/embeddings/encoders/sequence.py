@@ -25,6 +25,7 @@ from manyfaces.embeddings.encoders.sequence_rows import (
     Rows,
     augmented,
     hidden_items,
+    item_to_come,
     most_frequent_items,
     newest_item,
     newest_items,
@@ -179,6 +180,39 @@ def score_next(history: UserHistory, artifact: Artifact, users: np.ndarray | Non
         f"popularity_hit_rate_at_{HITS_AT}": round(float(np.isin(wanted, popular).mean()), 6),
         "scored_users": len(users),
     }
+
+
+def shares_of_items_to_come(
+    history: UserHistory, artifact: Artifact, block_users: int = 2 * BLOCK_ROWS
+) -> Iterator[np.ndarray]:
+    """Guess the item after the newest of every user; nothing is trained.
+
+    Args:
+        history: What the users did.
+        artifact: What `fit` returned.
+        block_users: Users in a block.
+
+    Yields:
+        Block by block, (users of the block, vocabulary items) float32: the softmax over the vocabulary; zeros
+        for users without an item of it, and for everybody if nothing was trained.
+    """
+    parameters = Parameters(**artifact.meta["parameters"])
+    history = history.aligned(artifact.arrays["item_ids"])
+    lengths = np.diff(history.sequence_offsets)
+    network = _restored(artifact, parameters) if _is_trained(artifact) else None
+    mask = network.mask if network and parameters.architecture == "transformer" else None
+    for start in range(0, len(lengths), block_users):
+        own = lengths[start : start + block_users]
+        shares = np.zeros((len(own), len(history.item_ids)), np.float32)
+        known = np.flatnonzero(own)
+        if network is not None and len(known):
+            # A mask takes the place of the oldest item.
+            rows = newest_items(history, start + known, parameters.max_length - (mask is not None))
+            with fixed_threads(), torch.inference_mode():
+                for chosen, block in _blocks(rows, parameters.max_length - (mask is not None)):
+                    scores = _scores(network, item_to_come(block, mask))[: len(chosen)]
+                    shares[known[chosen]] = scores.softmax(dim=1).numpy()
+        yield shares
 
 
 def _train(

@@ -120,6 +120,19 @@ def newest_item(rows: Rows, mask: int | None) -> Guesses:
     return Guesses(Rows(items, rows.lengths, rows.padding), (row, last), targets)
 
 
+def item_to_come(rows: Rows, mask: int | None) -> Guesses:
+    """Have the item after the newest of each row guessed: behind a mask, or from the newest if None.
+
+    The mask takes a place: rows are one longer then. Nobody knows the right items yet, the targets say 0.
+    """
+    row, unknown = np.arange(len(rows)), np.zeros(len(rows), np.int64)
+    if mask is None:
+        return Guesses(rows, (row, rows.lengths - 1), unknown)
+    items = np.pad(rows.items, ((0, 0), (0, 1)), constant_values=rows.padding)
+    items[row, rows.lengths] = mask
+    return Guesses(Rows(items, rows.lengths + 1, rows.padding), (row, rows.lengths), unknown)
+
+
 def _windows(history: UserHistory, starts: np.ndarray, lengths: np.ndarray) -> Rows:
     columns = np.arange(lengths.max())
     places = np.minimum(starts[:, None] + columns, len(history.sequence_items) - 1)
