@@ -10,10 +10,7 @@
 
 {# What the ranker knows of a candidate, as columns of candidate_features. #}
 {% macro ranking_features() -%}
-    {%- set features = [] -%}
-    {%- for source in ranking_sources() if source not in ['segment', 'context', 'popular', 'buy_again'] -%}
-        {%- do features.append('source_' ~ source) -%}
-    {%- endfor -%}
+    {%- set features = ['collaborative', 'content'] -%}
     {%- for half_life in ranking_half_lives() -%}{%- do features.append('own_' ~ half_life) -%}{%- endfor -%}
     {{ return(features + [
         'in_context', 'in_segment', 'own_days', 'own_last_age', 'own_gaps_since', 'item_gaps_since', 'repeat_rate',

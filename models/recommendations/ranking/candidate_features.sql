@@ -49,9 +49,10 @@ gathered as (
         user_number,
         item_number,
         {% for source in sources %}
-            max(case when source = '{{ source }}' then strength else 0 end) as {{ source }},
+            max(case when source = '{{ source }}' then strength else 0 end) as strength_{{ source }},
         {% endfor %}
-        count(*) as sources
+        max(case when source = 'collaborative' then score else 0 end) as score_collaborative,
+        max(case when source = 'content' then score else 0 end) as score_content
     from candidates
     group by wall_number, user_number, item_number
 ),
@@ -59,6 +60,7 @@ gathered as (
 -- Met, but not liked: not new either.
 disliked as (
     select
+        0 as wall_number,
         users.user_number,
         item_stats.item_number
     from {{ ref('user_item_affinity') }} as affinity
@@ -72,6 +74,7 @@ disliked as (
 -- What was taken between the two walls is what the ranker learns to foresee.
 taken as (
     select distinct
+        walls.wall_number,
         days.user_number,
         days.item_number
     from days
@@ -85,11 +88,13 @@ described as (
         gathered.user_number,
         gathered.item_number,
         users.segment_id,
-        gathered.buy_again > 0 or pairs.days > 0 or disliked.item_number is not null as is_repeat,
+        gathered.strength_buy_again > 0 or coalesce(pairs.days, 0) > 0 or disliked.item_number is not null as is_repeat,
         taken.item_number is not null as is_taken,
         {% for source in sources %}
-            gathered.{{ source }} as source_{{ source }},
+            gathered.strength_{{ source }},
         {% endfor %}
+        ln(1 + gathered.score_collaborative) as collaborative,
+        gathered.score_content as content,
         coalesce(context_items.strength, 0) as in_context,
         coalesce(segment_items.strength, 0) as in_segment,
         {% for half_life in ranking_half_lives() %}
@@ -148,7 +153,6 @@ described as (
         on
             gathered.wall_number = subcategories.wall_number
             and gathered.user_number = subcategories.user_number
-            and items.category is not distinct from subcategories.category
             and items.subcategory = subcategories.subcategory
     left join categories
         on
@@ -157,12 +161,12 @@ described as (
             and items.category = categories.category
     left join disliked
         on
-            gathered.wall_number = 0
+            gathered.wall_number = disliked.wall_number
             and gathered.user_number = disliked.user_number
             and gathered.item_number = disliked.item_number
     left join taken
         on
-            gathered.wall_number = 1
+            gathered.wall_number = taken.wall_number
             and gathered.user_number = taken.user_number
             and gathered.item_number = taken.item_number
 ),
@@ -175,6 +179,9 @@ final as (
         segment_id,
         is_repeat,
         is_taken,
+        {% for source in sources %}
+            cast(strength_{{ source }} as float) as strength_{{ source }},
+        {% endfor %}
         {% for feature in ranking_features() %}
             cast(round({{ feature }}, 5) as float) as {{ feature }},
         {% endfor %}

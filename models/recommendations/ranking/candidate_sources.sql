@@ -56,22 +56,53 @@ own as (
         own_rows.user_number,
         item.item_number,
         'buy_again' as source,
+        item.strength as score,
         item.strength
     from own_rows
 ),
 
+fitted as (
+    select
+        0 as wall_number,
+        user_key,
+        item_id,
+        source,
+        score,
+        strength
+    from {{ ref('collaborative_candidates') }}
+    union all
+    select
+        0 as wall_number,
+        user_key,
+        item_id,
+        source,
+        score,
+        score as strength
+    from {{ ref('content_candidates') }}
+    union all
+    select
+        1 as wall_number,
+        user_key,
+        item_id,
+        source,
+        score,
+        score as strength
+    from {{ ref('training_candidates') }}
+),
+
 matrix as (
     select
-        matrix_candidates.wall_number,
+        fitted.wall_number,
         attributes.user_number,
         item_stats.item_number,
-        matrix_candidates.source,
-        matrix_candidates.score as strength
-    from {{ ref('matrix_candidates') }} as matrix_candidates
+        fitted.source,
+        fitted.score,
+        fitted.strength
+    from fitted
     inner join {{ ref('user_attributes') }} as attributes
-        on matrix_candidates.user_key = attributes.user_key
+        on fitted.user_key = attributes.user_key
     inner join {{ ref('item_stats') }} as item_stats
-        on matrix_candidates.item_id = item_stats.item_id
+        on fitted.item_id = item_stats.item_id
 ),
 
 popular_items as (
@@ -89,6 +120,7 @@ popular as (
         users.user_number,
         popular_items.item_number,
         'popular' as source,
+        popular_items.strength as score,
         popular_items.strength
     from users
     inner join popular_items
@@ -101,6 +133,7 @@ grouped as (
         users.user_number,
         group_items.item_number,
         group_items.group_kind as source,
+        group_items.strength as score,
         group_items.strength
     from users
     inner join group_items
@@ -115,6 +148,7 @@ grouped as (
         users.user_number,
         group_items.item_number,
         group_items.group_kind as source,
+        group_items.strength as score,
         group_items.strength
     from users
     inner join group_items
@@ -130,7 +164,7 @@ favourites as (
         wall_number,
         user_number,
         subcategory,
-        decayed
+        decayed / max(decayed) over (partition by wall_number, user_number) as share
     from {{ ref('ranking_user_categories') }}
     qualify row_number() over (partition by wall_number, user_number order by decayed desc, subcategory asc) <= 10
 ),
@@ -140,7 +174,7 @@ category_items as (
         wall_number,
         subcategory,
         item_number,
-        subcategory_share
+        popularity_28 / max(popularity_28) over (partition by wall_number, subcategory) as share
     from items
     where subcategory is not null
     qualify
@@ -153,7 +187,8 @@ category as (
         favourites.user_number,
         category_items.item_number,
         'category' as source,
-        round(favourites.decayed * category_items.subcategory_share, 6) as strength
+        round(favourites.share * category_items.share, 6) as score,
+        round(favourites.share * category_items.share, 6) as strength
     from favourites
     inner join category_items
         on
@@ -180,6 +215,7 @@ final as (
         combined.user_number,
         combined.item_number,
         combined.source,
+        combined.score,
         combined.strength
     from combined
     inner join users

@@ -52,7 +52,7 @@ final as (
         popularity.wall_number,
         popularity.item_number,
         item_stats.category,
-        coalesce(item_stats.subcategory, item_stats.category) as subcategory,
+        item_stats.category || coalesce(' / ' || item_stats.subcategory, '') as subcategory,
         item_stats.is_active,
         popularity.users,
         popularity.popularity_7,
@@ -66,7 +66,7 @@ final as (
             as return_rate,
         round(
             popularity.popularity_28 / sum(popularity.popularity_28) over (
-                partition by popularity.wall_number, coalesce(item_stats.subcategory, item_stats.category)
+                partition by popularity.wall_number, item_stats.category, item_stats.subcategory
             ), 6
         ) as subcategory_share
     from popularity

@@ -20,7 +20,7 @@ final as (
         on
             pairs.wall_number = items.wall_number
             and pairs.item_number = items.item_number
-    where items.subcategory is not null
+    where items.category is not null
     group by pairs.wall_number, pairs.user_number, items.category, items.subcategory
 )
 

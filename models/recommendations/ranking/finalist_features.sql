@@ -1,0 +1,29 @@
+{{ config(materialized='view') }}
+
+with finalists as (
+    select * from {{ ref('ranking_finalists') }}
+),
+
+features as (
+    select * from {{ ref('candidate_features') }}
+    where wall_number = 0
+),
+
+final as (
+    select
+        finalists.user_number,
+        finalists.item_number,
+        finalists.list,
+        {% for feature in ranking_features() %}
+            features.{{ feature }},
+        {% endfor %}
+        features.repeated
+    from finalists
+    inner join features
+        on
+            finalists.user_number = features.user_number
+            and finalists.item_number = features.item_number
+    where finalists.logit is not null
+)
+
+select * from final
