@@ -15,7 +15,7 @@ SQLFLUFF := MANYFACES_DATABASE=:memory: DBT_TARGET_PATH=$(LINT) DBT_LOG_PATH=$(L
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history publish summary test lint pytest fix docs bench clean distclean help
+.PHONY: all env build history backtest publish summary test lint pytest fix docs bench clean distclean help
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -40,6 +40,9 @@ build: $(READY) ## Build all tables into warehouse.duckdb (dbt build with readab
 history: $(READY) ## Build at WALLS=4 walls in time, DAYS=28 apart, and publish: segments with a history
 	$(BIN)/manyfaces build --walls $(WALLS) --days $(DAYS)
 	$(BIN)/manyfaces publish
+
+backtest: $(READY) ## Judge the lists of a wall 28 days ago (more: FOLDS=3) by what happened since
+	$(BIN)/manyfaces backtest $(if $(FOLDS),--folds $(FOLDS))
 
 publish: $(READY) ## Copy the marts into serving.duckdb, which may stay open in other programs
 	$(BIN)/manyfaces publish
@@ -69,8 +72,8 @@ bench: $(READY) ## Measure speed and quality on made-up and bundled data (long)
 	$(BIN)/python benchmarks/bench.py
 
 clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, caches
-	rm -rf target logs models_store .pytest_cache .ruff_cache
-	rm -f warehouse.duckdb* serving.duckdb*
+	rm -rf target logs models_store backtest .pytest_cache .ruff_cache
+	rm -f warehouse.duckdb* serving.duckdb* backtest.duckdb*
 
 distclean: clean ## Remove .venv too
 	rm -rf $(VENV) *.egg-info build dist

@@ -62,6 +62,7 @@
             {%- do columns.append(('ndcg_over_' ~ reference ~ bound, 'double')) -%}
         {%- endfor -%}
     {%- endfor -%}
+    {%- do columns.extend([('verdict', 'string'), ('explanation', 'string')]) -%}
     {{ return(columns) }}
 {%- endmacro %}
 
