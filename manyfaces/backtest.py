@@ -110,14 +110,15 @@ def backtest(
             return False
         found = _find_folds(database, folds, days, wall, given_days)
         for number, fold in enumerate(found, start=1):
-            print(f"\nwall {number} of {len(found)}: {fold.as_of}, judged by {fold.days} days", file=out, flush=True)
+            place = f"wall {number} of {len(found)}"
+            print(f"\n{place}: {fold.as_of}, judged by {fold.days} days", file=out, flush=True)
             changes = {name: max(length, settings[name]) for name, length in LENGTHS.items()} | {
                 "backtest": True,
                 "backtest_days": fold.days,
                 "as_of": str(fold.as_of),
             }
             if not build([*rest, "--vars", json.dumps(variables | changes), *_EVALUATION], out):
-                print(f"wall {number} of {len(found)} failed: {fold.as_of}", file=out, flush=True)
+                print(f"{place} failed: {fold.as_of}", file=out, flush=True)
                 return False
             _keep(database, kept, fold)
     succeeded = _show_in_warehouse(warehouse, arguments, out)
@@ -137,7 +138,7 @@ def _settings(arguments: Sequence[str]) -> Mapping[str, object]:
 
 def _positive(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"a backtest with {value} {name} is none: {name} must be a whole number of at least 1")
+        raise UserError(f"the {name} of a backtest must be a whole number of at least 1, not {value}")
     return value
 
 

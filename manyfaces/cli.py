@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "Build at walls in the past and judge the lists by what came after.",
         usage="manyfaces backtest [--folds N --days N | --wall TIME] "
         "[any option of dbt build that chooses no models, such as --vars]",
-        epilog="Judges the --days after each of --folds walls (28 and 1, or as the settings say), or everything "
-        "after --wall. docs/backtest.md explains the numbers.",
+        epilog="Judges the --days after each of --folds walls (28 and 1, or as the settings say), or "
+        "everything after --wall. docs/backtest.md explains the numbers.",
     )
 
     published = command("publish", _publish, f"Copy the marts into {SERVING}, the file that readers open.")

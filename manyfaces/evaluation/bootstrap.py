@@ -1,4 +1,7 @@
-"""Percentile intervals of means by a paired bootstrap over users (Efron and Tibshirani 1993, chapters 13 and 16)."""
+"""Percentile intervals of means by a paired bootstrap over users.
+
+Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -35,8 +35,8 @@ def print_backtest(folder: Path, files: Sequence[str], out: TextIO) -> None:
                 _print_list(connection, console, name, meaning)
     console.print(
         Text(
-            f"\nNDCG, recall and hit rate at {K}, on items with enough users before the wall (scope supported), "
-            "averaged over users with something to find; intervals 95 %, paired bootstrap over users. "
+            f"\nNDCG, recall and hit rate at {K}, on items with enough users before the wall (scope "
+            "supported), averaged over users with something to find; 95 % intervals, paired bootstrap. "
             f"All figures are in {folder.name}/ and in marts.recommendation_quality."
         )
     )
@@ -48,7 +48,8 @@ def _print_list(connection: duckdb.DuckDBPyConnection, console: Console, name: s
         select
             one.strategy, one.ndcg, one.ndcg_low, one.ndcg_high,
             one.ndcg_over_popular, one.ndcg_over_popular_low, one.ndcg_over_popular_high,
-            one.recall, one.hit_rate, one.coverage, everything.ndcg as ndcg_of_all, one.as_of, one.until, one.users
+            one.recall, one.hit_rate, one.coverage, everything.ndcg as ndcg_of_all,
+            one.as_of, one.until, one.users
         from recommendation_quality as one
         left join recommendation_quality as everything
             on one.strategy = everything.strategy and one.list = everything.list and one.k = everything.k
@@ -66,7 +67,10 @@ def _print_list(connection: duckdb.DuckDBPyConnection, console: Console, name: s
     )
     _print_table(
         console,
-        ["strategy", "NDCG", "interval", "over popular", "interval", "recall", "hit rate", "coverage", "NDCG of all"],
+        [
+            *("strategy", "NDCG", "interval", "over popular", "interval"),
+            *("recall", "hit rate", "coverage", "NDCG of all"),
+        ],
         [
             (
                 strategy,
@@ -74,16 +78,11 @@ def _print_list(connection: duckdb.DuckDBPyConnection, console: Console, name: s
                 _interval(low, high),
                 _signed(over),
                 _interval(over_low, over_high, _signed),
-                _number(recall),
-                _number(hit_rate),
-                _number(coverage),
-                _number(ndcg_of_all),
+                *map(_number, others[:4]),
             )
-            for (
-                strategy, ndcg, low, high, over, over_low, over_high, recall, hit_rate, coverage, ndcg_of_all, *_,
-            ) in rows
+            for strategy, ndcg, low, high, over, over_low, over_high, *others in rows
         ],
-    )  # fmt: skip
+    )
     groups = connection.execute(
         """
         select

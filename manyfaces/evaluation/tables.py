@@ -9,6 +9,7 @@ from manyfaces.evaluation.bootstrap import percentile_interval, resampled_means
 
 # With what each family is compared. `family` says what the strategies of a comparison differ in.
 REFERENCES = {"strategy": ("popular",), "segmentation": ("none", "demographic", "rfm")}
+KEYS = ("family", "list", "scope", "group_kind", "group_value")
 INTERVAL_SCHEMA = {
     "family": pl.String,
     "list": pl.String,
@@ -30,16 +31,16 @@ def metric_intervals_table(
     """Return 95 % intervals of mean NDCG, and of its differences to the references, group by group.
 
     Args:
-        metrics: family, list, scope, strategy, k, user_number, ndcg; a row for every user of a list and scope,
-            strategy and k.
+        metrics: family, list, scope, strategy, k, user_number, ndcg; a row for every user of a list and
+            scope, strategy and k.
         groups: group_kind, group_value, user_number.
         replicates: samples of the bootstrap.
         seed: seed of the draws. Each list, scope and group has draws of its own, which do not change when
             strategies are added.
 
     Returns:
-        The columns of INTERVAL_SCHEMA, sorted by key. `reference` is null where `ndcg` is the mean itself, else
-        the strategy whose mean is subtracted. Rounded to 6 digits.
+        The columns of INTERVAL_SCHEMA, sorted by key. `reference` is null where `ndcg` is the mean itself,
+        else the strategy whose mean is subtracted. Rounded to 6 digits.
     """
     members = {
         name: frame["user_number"].sort().to_numpy()
@@ -53,20 +54,16 @@ def metric_intervals_table(
         values = part["ndcg"].to_numpy().reshape(len(columns), len(users)).T
         for group, numbers in sorted(members.items()):
             rows = np.isin(users, numbers)
-            # Families share their draws, and a difference of two segmentations is as paired as one of two sources.
             name = "/".join([*key[1:], *group])
             if rows.any():
-                intervals = _intervals(
-                    key[0], columns, values[rows], replicates, [seed, zlib.crc32(name.encode())]
+                own_seed = [seed, zlib.crc32(name.encode())]
+                intervals = _intervals(key[0], columns, values[rows], replicates, own_seed)
+                labels = dict(zip(KEYS, key + group, strict=True))
+                intervals = intervals.with_columns(
+                    pl.lit(value).alias(label) for label, value in labels.items()
                 )
-                labels = zip(("family", "list", "scope", "group_kind", "group_value"), key + group, strict=True)
-                found.append(
-                    intervals.with_columns(pl.lit(value).alias(label) for label, value in labels)
-                    .select(INTERVAL_SCHEMA.keys())
-                    .cast(INTERVAL_SCHEMA)
-                )
-    keys = ["family", "list", "scope", "group_kind", "group_value", "strategy", "k", "reference"]
-    return pl.concat(found).sort(keys, nulls_last=False)
+                found.append(intervals.select(INTERVAL_SCHEMA.keys()).cast(INTERVAL_SCHEMA))
+    return pl.concat(found).sort(*KEYS, "strategy", "k", "reference", nulls_last=False)
 
 
 def _intervals(
