@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -88,7 +88,9 @@ def backtest(
     refuse_choice(arguments, "a backtest builds what it needs")
     rest, variables = split_variables(arguments)
     settings = _settings(arguments) | variables
-    folds = _positive("folds", settings["backtest_folds"] if folds is None else folds)
+    if folds is None:
+        folds = 1 if wall is not None else settings["backtest_folds"]
+    folds = _positive("folds", folds)
     given_days = None if days is None else _positive("days", days)
     days = given_days or _positive("days", settings["backtest_days"])
     if wall is not None and folds > 1:
@@ -205,9 +207,10 @@ def _find_folds(
 
 def _timestamp(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
         raise UserError(f"--wall is {text!r}, which is no date: write it as '2025-06-30 12:00:00'") from error
+    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
 def _keep(database: Path, folder: Path, fold: Fold) -> None:

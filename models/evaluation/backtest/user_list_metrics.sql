@@ -25,7 +25,7 @@ ranks as (
 ideal as (
     select
         rank,
-        sum(1 / log2(rank + 1)) over (order by rank asc rows unbounded preceding) as gain
+        round(sum(round(1 / log2(rank + 1), 9)) over (order by rank asc rows unbounded preceding), 9) as gain
     from ranks
 ),
 
@@ -70,8 +70,8 @@ hits_at_cut as (
         cuts.k,
         count(*) as hits,
         min(hits.rank) as first_rank,
-        sum(1 / log2(hits.rank + 1)) as gain,
-        sum(hits.hits_so_far / cast(hits.rank as double)) as precisions
+        {{ stable_sum('round(1 / log2(hits.rank + 1), 9)', 9) }} as gain,
+        {{ stable_sum('round(hits.hits_so_far / cast(hits.rank as double), 9)', 9) }} as precisions
     from hits
     cross join cuts
     where hits.rank <= cuts.k
@@ -88,7 +88,7 @@ lists_at_cut as (
         cuts.k,
         count(*) as listed,
         sum(positions.same_category_above) as same_category_pairs,
-        avg(positions.information) as novelty
+        {{ stable_mean('positions.information') }} as novelty
     from positions
     cross join cuts
     where positions.rank <= cuts.k
