@@ -44,10 +44,7 @@ listed as (
         on strategies.user_key = users.user_key
     left join items
         on strategies.item_id = items.item_id
-    -- Segmentations are compared at 20 only: what moves up to there comes from no further down than this.
-    where
-        strategies.list in ('for_you', 'discover')
-        and (strategies.family = 'strategy' or strategies.rank <= 60)
+    where strategies.list in ('for_you', 'discover')
 ),
 
 -- Lists are filtered before they are cut: the items behind one that is left out move up.
