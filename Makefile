@@ -72,6 +72,7 @@ bench: $(READY) ## Measure speed and quality on made-up and bundled data (long)
 bench-peers: $(READY) $(PEERS)/.venv/.ready ## Measure other recommenders on the same data (long)
 	$(BIN)/python $(PEERS)/prepare.py
 	$(PEERS)/.venv/bin/python $(PEERS)/compare.py
+	$(BIN)/python $(PEERS)/judge.py
 
 # An environment of their own: what they need never meets what the project needs.
 $(PEERS)/.venv/.ready: $(PEERS)/requirements.txt

@@ -1,4 +1,4 @@
-"""Runs the peers on the prepared data sets, judges their lists, and prints a table.
+"""Runs the peers on the prepared data sets: lists, and what they took, for judge.py.
 
     .venv/bin/python compare.py            every peer with the settings of settings.json
     .venv/bin/python compare.py --tune     look for the settings first, on a split before the wall
@@ -19,17 +19,15 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from bench import last_lines, run_measured  # noqa: E402
-from peers import LISTS, PEERS, THREADS  # noqa: E402
+from peers import PEERS, THREADS  # noqa: E402
 
 SETTINGS = HERE / "settings.json"
-RESULTS = HERE / "results.json"
 DATA_SETS = ("complete_journey", "online_retail", "simulated_1m", "simulated_10m")
 # A large simulated set takes over what was found on the small one.
 TUNED_ON = {"simulated_10m": "simulated_1m"}
 # These would run for an hour.
 LEFT_OUT = {"simulated_10m": ("lenskit_item_knn", "lenskit_als")}
 PACKAGES = ("implicit", "lenskit", "numpy", "scipy", "torch")
-K = 20
 
 # implicit shares its threads out itself, and asks that BLAS does not do it, too.
 OWN_THREADS = ("implicit_item_knn", "implicit_als", "implicit_bpr")
@@ -63,7 +61,7 @@ def run_peer(task: str, peer: str, folder: Path, *arguments: str) -> dict[str, A
 
 
 def say(message: str) -> None:
-    """Print progress to stderr, so that standard output is only the tables."""
+    """Print progress."""
     print(f"peers | {message}", file=sys.stderr, flush=True)
 
 
@@ -87,91 +85,8 @@ def settings_of(name: str, peer: str) -> dict[str, Any]:
     return read_json(SETTINGS)[TUNED_ON.get(name, name)][peer]
 
 
-# --- quality --------------------------------------------------------------------------------------
-
-QUALITY = f"""
-    with relevant as (
-        select 'for_you' as list, user_key, item_id from '{{folder}}/relevant.parquet' where is_supported
-        union all
-        select 'discover' as list, user_key, item_id
-        from '{{folder}}/relevant.parquet'
-        where is_supported and is_new
-    ),
-
-    users as (
-        select list, user_key, count(*) as items from relevant group by list, user_key
-    ),
-
-    discounts as (
-        select
-            cast(place as bigint) as place,
-            1 / log2(place + 1) as gain,
-            sum(1 / log2(place + 1)) over (order by place) as ideal
-        from range(1, {K} + 1) as places(place)
-    ),
-
-    hits as (
-        select lists.list, lists.user_key, count(*) as hits, sum(discounts.gain) as gain
-        from '{{lists}}' as lists
-        inner join relevant using (list, user_key, item_id)
-        inner join discounts on lists.rank = discounts.place
-        group by lists.list, lists.user_key
-    )
-
-    select
-        users.list,
-        count(*) as users,
-        avg(coalesce(hits.gain, 0) / discounts.ideal) as ndcg,
-        avg(coalesce(hits.hits, 0) / users.items) as recall,
-        avg(case when hits.hits > 0 then 1 else 0 end) as hit_rate
-    from users
-    inner join discounts on least(users.items, {K}) = discounts.place
-    left join hits using (list, user_key)
-    group by users.list
-"""
-
-
-def quality(lists: Path, folder: Path) -> dict[str, dict[str, float]]:
-    """Return by list the metrics at 20 of a peer's lists: supported items, users with a relevant item."""
-    import duckdb
-
-    rows = duckdb.execute(QUALITY.format(lists=lists, folder=folder)).fetchall()
-    return {
-        name: {"users": users, "ndcg": ndcg, "recall": recall, "hit_rate": hit_rate}
-        for name, users, ndcg, recall, hit_rate in rows
-    }
-
-
-# --- tables ---------------------------------------------------------------------------------------
-
-
-def spent(result: dict[str, Any], start: str) -> float:
-    """Return the processor seconds of the steps whose names start so."""
-    return sum(step["cpu_seconds"] for name, step in result["steps"].items() if name.startswith(start))
-
-
-def table(name: str, results: dict[str, Any]) -> str:
-    """Return the results of a data set as Markdown."""
-    lines = [
-        f"| {name} | for_you NDCG@20 | Recall@20 | discover NDCG@20 | Recall@20 "
-        "| fit CPU s | recommend CPU s | peak MB | read CPU s |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for peer, result in results.items():
-        figures = [
-            f"{result['quality'][of_list][metric]:.4f}" for of_list in LISTS for metric in ("ndcg", "recall")
-        ]
-        fits = sum(step.startswith("fit") for step in result["steps"])
-        lines.append(
-            f"| {peer} | {' | '.join(figures)} | {spent(result, 'fit') / fits:.1f} "
-            f"| {spent(result, 'recommend'):.1f} | {result['process']['peak_memory_mb']:.0f} "
-            f"| {spent(result, 'read'):.1f} |"
-        )
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Run the peers that are asked for and print the tables."""
+    """Run the peers that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=DATA_SETS, default=DATA_SETS, metavar="NAME")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME")
@@ -179,7 +94,6 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=100, help="items in a list (%(default)s)")
     parser.add_argument("--tune", action="store_true", help="look for the settings first")
     arguments = parser.parse_args()
-    results = read_json(RESULTS)
     for name in arguments.data:
         folder = arguments.folder.resolve() / name
         if not (folder / "data.json").exists():
@@ -188,28 +102,20 @@ def main() -> None:
         peers = [peer for peer in arguments.peers if peer not in LEFT_OUT.get(name, ())]
         if arguments.tune and name not in TUNED_ON:
             tune(name, folder, peers)
-        entry = results.setdefault(name, {"data": read_json(folder / "data.json"), "peers": {}})
+        (folder / "lists").mkdir(exist_ok=True)
         for peer in peers:
-            lists = folder / "lists" / f"{peer}.parquet"
-            lists.parent.mkdir(exist_ok=True)
             load = os.getloadavg()[0]
-            entry["peers"][peer] = run_peer(
+            result = run_peer(
                 "measure",
                 peer,
                 folder,
                 *("--settings", json.dumps(settings_of(name, peer))),
-                *("--length", str(arguments.length), "--lists", str(lists)),
-            ) | {"load": load}
-            say(f"{name}: {peer}, {entry['peers'][peer]['process']['cpu_seconds']:.1f} CPU seconds")
-    # Only now, because it makes this process larger.
-    for name in arguments.data:
-        for peer, result in results.get(name, {}).get("peers", {}).items():
-            folder = arguments.folder.resolve() / name
-            result["quality"] = quality(folder / "lists" / f"{peer}.parquet", folder)
-        if name in results:
-            print(table(name, results[name]["peers"]), end="\n\n")
-    results["packages"] = {package: version(package) for package in PACKAGES}
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+                *("--length", str(arguments.length)),
+                *("--lists", str(folder / "lists" / f"{peer}.parquet")),
+            )
+            result |= {"load": load, "versions": {package: version(package) for package in PACKAGES}}
+            (folder / "runs" / f"{peer}.peer").write_text(json.dumps(result, indent=2))
+            say(f"{name}: {peer}, {result['process']['cpu_seconds']:.1f} CPU seconds, load {load:.1f}")
 
 
 if __name__ == "__main__":

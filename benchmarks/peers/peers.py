@@ -213,23 +213,30 @@ def bpr(events: Events, settings: Settings) -> Recommend:
 def of_lenskit(events: Events, scorer: Any) -> Recommend:
     """Return lists of a scorer of LensKit in its standard pipeline, trained here."""
     import pandas as pd
+    from lenskit.basic.candidates import TrainingItemsCandidateConfig, TrainingItemsCandidateSelector
     from lenskit.batch import recommend as batch_recommend
-    from lenskit.data import ItemList, RecQuery, from_interactions_df
-    from lenskit.pipeline import topn_pipeline
+    from lenskit.data import from_interactions_df
+    from lenskit.pipeline import RecPipelineBuilder
     from lenskit.training import TrainingOptions
 
     matrix = events.matrix().tocoo()
     data = from_interactions_df(pd.DataFrame({"user_id": matrix.row, "item_id": matrix.col}))
-    pipeline = topn_pipeline(scorer)
-    pipeline.train(data, TrainingOptions(rng=7))
-    everything = ItemList(item_ids=data.items.ids())
     users = np.unique(matrix.row)
+    scorer.train(data, TrainingOptions(rng=7))
+    pipelines = {}
+    for only_new in (True, False):
+        builder = RecPipelineBuilder()
+        builder.scorer(scorer)
+        builder.candidate_selector(
+            TrainingItemsCandidateSelector,
+            TrainingItemsCandidateConfig(exclude="query" if only_new else None),
+        )
+        pipelines[only_new] = builder.build()
+        pipelines[only_new].train(data, TrainingOptions(retrain=False))
 
     def recommend(length: int, only_new: bool) -> np.ndarray:
-        # Candidates are the user's new items, unless others are given.
-        queries = users if only_new else [(RecQuery(user_id=user), everything) for user in users]
         lists = np.full((events.users, length), -1)
-        for key, found in batch_recommend(pipeline, queries, n=length, n_jobs=1).items():
+        for key, found in batch_recommend(pipelines[only_new], users, n=length, n_jobs=1).items():
             lists[key.user_id, : len(found)] = found.ids()
         return lists
 
@@ -298,7 +305,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
         "regularisation": [0.001, 0.01],
     },
     "lenskit_item_knn": {"neighbours": [20, 100]},
-    "lenskit_als": {"regularisation": [0.1, 10.0], "confidence": [1.0, 10.0, 40.0]},
+    "lenskit_als": {"regularisation": [10.0, 100.0], "confidence": [1.0, 5.0]},
     "lenskit_ease": {"regularisation": [100.0, 300.0, 1000.0, 3000.0]},
     "ease": {"regularisation": [100.0, 300.0, 1000.0, 3000.0], "value": ["binary", "log"]},
 }

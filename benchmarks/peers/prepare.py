@@ -1,7 +1,7 @@
 """Writes the inputs of the peer benchmark: the same training events and the same test for everybody.
 
-For each data set: an `input: files` folder (the project reads The Complete Journey itself), a database that is
-built up to the user-item matrix at a wall, and four files that the peers read:
+For each data set: an `input: files` folder (the project reads The Complete Journey itself), a database that
+is built up to the user-item matrix at a wall, and four files that the peers read:
 
     train.parquet   one row per positive event before the wall: user_index, item_index, age_days
     users.parquet   user_index, user_key
