@@ -35,13 +35,18 @@ QUALITY = """
     where scope = 'supported' and k = 20 and group_kind = 'all'
 """
 BLEND = "blend"
+WITH_SEEDS = ("build", "--resource-type", "model", "seed")
 
 
-def run_models(build: Build, variables: dict[str, Any], label: str, select: list[str]) -> dict[str, Any]:
+def run_models(
+    build: Build, variables: dict[str, Any], label: str, select: list[str], *command: str
+) -> dict[str, Any]:
     """Run models in a process of their own; what it took, and the seconds of each model."""
     log = build.folder / "runs" / f"dbt_{label}.log"
     log.parent.mkdir(exist_ok=True)
-    measured = run_measured(build.dbt(variables, "run", "--select", *select), log, build.environment)
+    measured = run_measured(
+        build.dbt(variables, *(command or ("run",)), "--select", *select), log, build.environment
+    )
     if measured["exit_code"]:
         raise SystemExit(f"judge: dbt run failed:\n{last_lines(log)}")
     described = read_run_results(build.folder / "target")
@@ -65,7 +70,7 @@ def measure_warehouse(build: Build, variables: dict[str, Any]) -> dict[str, Any]
 def quality(build: Build, variables: dict[str, Any]) -> list[dict[str, Any]]:
     """Build everything at the wall, and judge all lists by what came after it."""
     lists = {"backtest": True, "peer_lists": str(build.folder / "lists" / "*.parquet")}
-    run_models(build, variables | lists, "evaluation", EVALUATION)
+    run_models(build, variables | lists, "evaluation", [*EVALUATION, f"+{MODELS}"], *WITH_SEEDS)
     with duckdb.connect(str(build.database), read_only=True) as connection:
         cursor = connection.execute(QUALITY)
         names = [column[0] for column in cursor.description]
@@ -76,7 +81,8 @@ def judge(folder: Path, changed: dict[str, Any]) -> dict[str, Any]:
     """Return what is known about a data set: quality and cost of each peer and of the warehouse."""
     build = Build(folder)
     described = json.loads((folder / "data.json").read_text())
-    variables = described["variables"] | LENGTHS | changed
+    # As with `manyfaces backtest --wall`, everything after the wall is looked at.
+    variables = described["variables"] | LENGTHS | {"backtest_days": described["test_days"]} | changed
     found = quality(build, variables)
     peers = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*.peer"))}
     return {

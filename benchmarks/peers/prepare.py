@@ -241,13 +241,19 @@ def export(database: Path, folder: Path, inner_age: str = str(TEST_DAYS)) -> dic
         inner_age: the age in days at which the training events are split for tuning; SQL over them.
 
     Returns:
-        The wall, the age at which to split, and the number of rows of each file.
+        The wall, the days with events after it, the age at which to split, and the rows of each file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(str(database), read_only=True)
     for name, query in EXPORTS.items():
         connection.execute(f"copy ({query}) to '{folder / name}.parquet'")
-    (wall,) = connection.execute("select as_of from features.wall").fetchone()
+    wall, test_days = connection.execute("""
+        select
+            max(wall.as_of),
+            cast(floor(date_diff('second', max(wall.as_of), max(stg_events.event_at)) / 86400) as integer) + 1
+        from staging.stg_events
+        cross join features.wall
+    """).fetchone()
     train = f"'{folder / 'train.parquet'}'"
     (inner_age_days,) = connection.execute(f"select {inner_age} from {train}").fetchone()
     rows = {
@@ -255,7 +261,7 @@ def export(database: Path, folder: Path, inner_age: str = str(TEST_DAYS)) -> dic
         for name in EXPORTS
     }
     connection.close()
-    return {"wall": str(wall), "inner_age_days": float(inner_age_days), **rows}
+    return {"wall": str(wall), "test_days": test_days, "inner_age_days": float(inner_age_days), **rows}
 
 
 def main() -> None:
