@@ -1,7 +1,7 @@
 """Runs the peers on the prepared data sets: lists, and what they took, for judge.py.
 
-    .venv/bin/python compare.py            every peer with the settings of settings.json
-    .venv/bin/python compare.py --tune     look for the settings first, on a split before the wall
+    .venv/bin/python compare.py            every peer, with settings.json; what it lacks is looked for
+    .venv/bin/python compare.py --tune     look for all settings anew, on a split before the wall
 
 It runs in the environment of the peers. This process stays small and starts everything that it measures as a
 process of its own, because the peak memory of a child counts what its parent held when it was started.
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME")
     parser.add_argument("--folder", type=Path, default=HERE / "data", help="what prepare.py wrote")
     parser.add_argument("--length", type=int, default=100, help="items in a list (%(default)s)")
-    parser.add_argument("--tune", action="store_true", help="look for the settings first")
+    parser.add_argument("--tune", action="store_true", help="look for all settings anew")
     arguments = parser.parse_args()
     for name in arguments.data:
         folder = arguments.folder.resolve() / name
@@ -100,8 +100,9 @@ def main() -> None:
             say(f"{name}: skipped, prepare.py has not written it")
             continue
         peers = [peer for peer in arguments.peers if peer not in LEFT_OUT.get(name, ())]
-        if arguments.tune and name not in TUNED_ON:
-            tune(name, folder, peers)
+        if name not in TUNED_ON:
+            found = read_json(SETTINGS).get(name, {})
+            tune(name, folder, [peer for peer in peers if arguments.tune or peer not in found])
         (folder / "lists").mkdir(exist_ok=True)
         for peer in peers:
             load = os.getloadavg()[0]
