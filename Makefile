@@ -12,10 +12,11 @@ READY := $(VENV)/.ready$(DUCKDB)
 # Linting compiles the project beside an empty database and in a folder of its own: it never waits for a build.
 LINT := target/lint
 SQLFLUFF := MANYFACES_DATABASE=:memory: DBT_TARGET_PATH=$(LINT) DBT_LOG_PATH=$(LINT) $(BIN)/sqlfluff
+PEERS := benchmarks/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history publish summary test lint pytest fix docs bench clean distclean help
+.PHONY: all env build history backtest publish summary test lint pytest fix docs bench bench-peers clean distclean help
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -40,6 +41,9 @@ build: $(READY) ## Build all tables into warehouse.duckdb (dbt build with readab
 history: $(READY) ## Build at WALLS=4 walls in time, DAYS=28 apart, and publish: segments with a history
 	$(BIN)/manyfaces build --walls $(WALLS) --days $(DAYS)
 	$(BIN)/manyfaces publish
+
+backtest: $(READY) ## Judge the lists of a wall 28 days ago (more: FOLDS=3) by what happened since
+	$(BIN)/manyfaces backtest $(if $(FOLDS),--folds $(FOLDS))
 
 publish: $(READY) ## Copy the marts into serving.duckdb, which may stay open in other programs
 	$(BIN)/manyfaces publish
@@ -68,12 +72,23 @@ docs: $(READY) ## Write the description of every table to target/; look at it wi
 bench: $(READY) ## Measure speed and quality on made-up and bundled data (long)
 	$(BIN)/python benchmarks/bench.py
 
-clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, caches
-	rm -rf target logs models_store .pytest_cache .ruff_cache
-	rm -f warehouse.duckdb* serving.duckdb*
+bench-peers: $(READY) $(PEERS)/.venv/.ready ## Measure other recommenders on the same data (long)
+	$(BIN)/python $(PEERS)/prepare.py
+	$(PEERS)/.venv/bin/python $(PEERS)/compare.py
+	$(BIN)/python $(PEERS)/judge.py
 
-distclean: clean ## Remove .venv too
-	rm -rf $(VENV) *.egg-info build dist
+# An environment of their own: what they need never meets what the project needs.
+$(PEERS)/.venv/.ready: $(PEERS)/requirements.txt
+	$(PYTHON) -m venv $(PEERS)/.venv
+	$(PEERS)/.venv/bin/python -m pip --disable-pip-version-check $(if $(CI),--quiet) install -r $<
+	@touch $@
+
+clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, caches
+	rm -rf target logs models_store backtest .pytest_cache .ruff_cache
+	rm -f warehouse.duckdb* serving.duckdb* backtest.duckdb*
+
+distclean: clean ## Remove .venv too, and what bench-peers made
+	rm -rf $(VENV) $(PEERS)/.venv $(PEERS)/data *.egg-info build dist
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done

@@ -89,6 +89,13 @@
         'max_item_pairs': {'type': 'integer', 'low': 1},
         'similar_items_per_item': {'type': 'integer', 'low': 1},
         'thin_history_events': {'type': 'integer', 'low': 0},
+        'backtest': {'type': 'boolean'},
+        'backtest_folds': {'type': 'integer', 'low': 1},
+        'backtest_days': {'type': 'integer', 'low': 1},
+        'backtest_max_users': {'type': 'integer', 'low': 1},
+        'backtest_replicates': {'type': 'integer', 'low': 1},
+        'backtest_dir': {'type': 'text'},
+        'peer_lists': {'type': 'text', 'optional': true},
     }) }}
 {%- endmacro %}
 
@@ -165,6 +172,7 @@
     {%- do check_refit_when() -%}
     {%- do check_retrain_when() -%}
     {%- do check_language_model() -%}
+    {%- do check_peer_lists() -%}
 {%- endmacro %}
 
 {% macro check_language_model() -%}

@@ -137,3 +137,14 @@
 {% macro spark__deciles(expression) -%}
     percentile({{ expression }}, array(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9))
 {%- endmacro %}
+
+{# An array of whole numbers, both ends included. #}
+{% macro whole_numbers(first, last) -%}
+    {{ return(adapter.dispatch('whole_numbers', 'manyfaces')(first, last)) }}
+{%- endmacro %}
+{% macro default__whole_numbers(first, last) -%}
+    range({{ first }}, {{ last }} + 1)
+{%- endmacro %}
+{% macro spark__whole_numbers(first, last) -%}
+    sequence({{ first }}, {{ last }})
+{%- endmacro %}

@@ -43,7 +43,7 @@ def build(arguments: Sequence[str] = (), out: TextIO | None = None) -> bool:
     """
     set_thread_environment()
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    if not (_project_folder(arguments) / "dbt_project.yml").is_file():
+    if not (project_folder(arguments) / "dbt_project.yml").is_file():
         raise UserError("there is no dbt_project.yml here: go to the project's folder first")
     # Here and not above, so that the other commands do not wait for dbt to load.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -62,7 +62,7 @@ def build(arguments: Sequence[str] = (), out: TextIO | None = None) -> bool:
     return bool(result.success)
 
 
-def _project_folder(arguments: Sequence[str]) -> Path:
+def project_folder(arguments: Sequence[str]) -> Path:
     """Return the folder that dbt will read the project from."""
     for position, argument in enumerate(arguments):
         if argument == "--project-dir" and position + 1 < len(arguments):

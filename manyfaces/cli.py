@@ -1,4 +1,4 @@
-"""The command `manyfaces`: build, publish, summary, simulate."""
+"""The command `manyfaces`: build, backtest, publish, summary, simulate."""
 
 import argparse
 import os
@@ -21,12 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         an option or a file is wrong or in use.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # What follows `build` belongs to dbt, options included.
-    passed = arguments[1:] if arguments[:1] == ["build"] and not {"-h", "--help"} & set(arguments) else []
-    options = _parser().parse_args(arguments[:1] if passed else arguments)
+    # What follows belongs to dbt, options included.
+    is_passed_on = arguments[:1] in (["build"], ["backtest"]) and not {"-h", "--help"} & set(arguments)
+    options = _parser().parse_args(arguments[:1] if is_passed_on else arguments)
     try:
-        if options.run is _build:
-            return _build(passed)
+        if options.run in (_build, _backtest):
+            return options.run(arguments[1:])
         return options.run(options) or 0
     except UserError as error:
         return _stop(error, 2)
@@ -73,6 +73,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog="--walls 4 builds at four walls in time, --days (28) apart, so that segments have a history.",
     )
 
+    command(
+        "backtest",
+        _backtest,
+        "Build at walls in the past and judge the lists by what came after.",
+        usage="manyfaces backtest [--folds N --days N | --wall TIME] "
+        "[any option of dbt build that chooses no models, such as --vars]",
+        epilog="Judges the --days after each of --folds walls (28 and 1, or as the settings say), or "
+        "everything after --wall. docs/backtest.md explains the numbers.",
+    )
+
     published = command("publish", _publish, f"Copy the marts into {SERVING}, the file that readers open.")
     published.add_argument("--from", dest="source", metavar="FILE", default=_warehouse(), type=Path)
     published.add_argument(
@@ -104,6 +114,17 @@ def _build(passed: Sequence[str]) -> int:
     from manyfaces.build import build
 
     return 0 if build(passed) else 1
+
+
+def _backtest(passed: Sequence[str]) -> int:
+    from manyfaces.backtest import backtest
+
+    parser = argparse.ArgumentParser(prog="manyfaces backtest", add_help=False, allow_abbrev=False)
+    parser.add_argument("--folds", type=int)
+    parser.add_argument("--days", type=int)
+    parser.add_argument("--wall", metavar="TIME")
+    own, rest = parser.parse_known_args(passed)
+    return 0 if backtest(rest, _warehouse(), folds=own.folds, days=own.days, wall=own.wall) else 1
 
 
 def _publish(options: argparse.Namespace) -> None:

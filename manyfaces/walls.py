@@ -15,7 +15,7 @@ from manyfaces.build import build
 from manyfaces.errors import UserError
 
 # Without tests: they run in every build that follows.
-_WALL_ONLY = ("--select", "+wall", "--resource-type", "model", "--resource-type", "seed")
+WALL_ONLY = ("--select", "+wall", "--resource-type", "model", "--resource-type", "seed")
 _CHOOSING = ("--select", "-s", "--models", "-m", "--exclude", "--selector")
 
 
@@ -42,12 +42,10 @@ def build_walls(
     out = out or sys.stdout
     if walls < 1 or days < 1:
         raise UserError(f"--walls {walls} --days {days}: both have to be at least 1")
-    chosen = [argument for argument in arguments if argument.partition("=")[0] in _CHOOSING]
-    if chosen:
-        raise UserError(f"--walls builds everything, so it cannot go with {chosen[0]}: leave one of them out")
+    refuse_choice(arguments, "--walls builds everything")
     rest, variables = split_variables(arguments)
     print("finding the newest event", file=out, flush=True)
-    if not build([*arguments, *_WALL_ONLY], out):
+    if not build([*arguments, *WALL_ONLY], out):
         return False
     dates = _dates(database, walls, days)
     for number, as_of in enumerate(dates, start=1):
@@ -56,6 +54,13 @@ def build_walls(
             print(f"wall {number} of {len(dates)} failed: {as_of}", file=out, flush=True)
             return False
     return True
+
+
+def refuse_choice(arguments: Sequence[str], what: str) -> None:
+    """Raise a UserError when the arguments choose models; `what` says why they cannot."""
+    chosen = [argument for argument in arguments if argument.partition("=")[0] in _CHOOSING]
+    if chosen:
+        raise UserError(f"{what}, so it cannot go with {chosen[0]}: leave one of them out")
 
 
 def split_variables(arguments: Sequence[str]) -> tuple[list[str], dict[str, object]]:

@@ -33,9 +33,6 @@ aged as (
     where staged.event_at < wall.as_of
 ),
 
-{%- set low, high = var('rating_scale') %}
-{%- set middle, half_range = (low + high) / 2, (high - low) / 2 %}
-
 final as (
     select
         user_key,
@@ -51,13 +48,7 @@ final as (
         value_kind,
         age_days,
         case when value_kind = 'amount' then sign * round(abs(coalesce(value, 0)), 4) else 0 end as amount,
-        weight * sign * case
-            when value_kind = 'rating' and value is not null
-                then greatest(-1, least(1, (value - {{ middle }}) / {{ half_range }}))
-            when value_kind = 'seconds' and value is not null
-                then least(1, greatest(0, value) / {{ var('full_attention_seconds') }})
-            else 1
-        end as preference
+        {{ preference() }} as preference
     from aged
 )
 

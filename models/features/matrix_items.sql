@@ -14,9 +14,8 @@ item_texts as (
     select * from {{ ref('item_texts') }}
 ),
 
--- In small data one user in a hundred is enough.
 support as (
-    select least({{ var('min_item_users') }}, ceil(count(*) / 100.0e0)) as min_users
+    select {{ least_item_users('count(*)') }} as min_users
     from matrix_users
 ),
 

@@ -18,11 +18,18 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The parsed project, as dbt sees it with the default settings."""
+    """The parsed project, as dbt sees it with the default settings and the models of the backtest."""
     target = tmp_path_factory.mktemp("manifest")
     environment = os.environ | {"MANYFACES_DATABASE": str(target / "parse.duckdb")}
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), "parse", "--target-path", str(target)],
+        [
+            str(Path(sys.executable).with_name("dbt")),
+            "parse",
+            "--target-path",
+            str(target),
+            "--vars",
+            "backtest: true",
+        ],
         cwd=PROJECT,
         env=environment,
         capture_output=True,

@@ -8,8 +8,9 @@ from conftest import PROJECT
 
 LAYERS = ["inputs", "staging", "features", "embeddings", "segments", "recommendations", "evaluation", "marts"]
 EVENT_RELATIONS = {"stg_events", "stg_events_checked", "rejected_events", "input_events"}
-# The wall itself and the one view that applies it, and the balance that has to count what staging rejected.
-EVENT_READERS = {"wall", "events", "event_balance"}
+# The wall itself and the one view that applies it, the one that shows the backtest what came after, and the
+# balance that has to count what staging rejected.
+EVENT_READERS = {"wall", "events", "events_after_wall", "event_balance"}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,15 @@ def test_only_the_wall_lets_events_pass(models):
         and layer(model) not in ("inputs", "staging")
         and name not in EVENT_READERS
     ]
+    assert wrong == []
+
+
+def test_only_the_backtest_sees_what_came_after_the_wall(models):
+    seen = {"events_after_wall"}
+    for _ in models:
+        seen |= {name for name, model in models.items() if seen & set(parents(model))}
+    assert seen > {"events_after_wall"}
+    wrong = [name for name in seen if "/evaluation/backtest/" not in f"/{models[name]['original_file_path']}"]
     assert wrong == []
 
 

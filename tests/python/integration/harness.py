@@ -26,6 +26,7 @@ MEASURED = ("seconds", "peak_memory_mb")
 
 # Tables that hold the rows of every wall.
 DATED = (
+    "evaluation.strategy_dates",
     "features.feature_dates",
     "features.feature_drift_dates",
     "features.learning_plan",
@@ -39,6 +40,7 @@ DATED = (
 )
 # Tables and columns that say how a wall differs from those before it.
 SHOWING_DATED = (
+    "evaluation.strategy_dates",
     "marts.feature_drift",
     "marts.learning_decisions",
     "marts.segment_drift",
@@ -86,8 +88,13 @@ class Workspace:
         return self.folder / "network_attempts.txt"
 
     def vars(self, **changes: object) -> str:
-        given = {"input": "files", "files_dir": str(self.files), "store_dir": str(self.store)} | changes
-        return json.dumps(given)
+        given = {
+            "input": "files",
+            "files_dir": str(self.files),
+            "store_dir": str(self.store),
+            "backtest_dir": str(self.folder / "backtest"),
+        }
+        return json.dumps(given | changes)
 
     def environment(self) -> dict[str, str]:
         kept = {

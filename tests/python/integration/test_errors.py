@@ -82,6 +82,14 @@ def test_a_good_folder_is_built_by_the_same_command(workspace, capsys):
     assert written(workspace.database) == [("seeds", "event_types")]
 
 
+def test_lists_of_peers_have_to_be_there_with_their_columns(workspace, capsys):
+    write(workspace, "events.csv", GOOD_EVENTS)
+    missing = workspace.files / "lists.parquet"
+    assert "there is no such file" in sentence(workspace, capsys, peer_lists=str(missing))
+    duckdb.sql(f"copy (select 'als' as strategy, 'ada' as user_key) to '{missing}'")
+    assert "has no column 'list'" in sentence(workspace, capsys, peer_lists=str(missing))
+
+
 def test_the_command_of_a_shell_says_the_sentence_and_nothing_else_on_standard_error(workspace):
     done = subprocess.run(
         [

@@ -1,0 +1,81 @@
+{{ config(materialized='view') }}
+
+with users as (
+    select * from {{ ref('backtest_users') }}
+),
+
+item_stats as (
+    select * from {{ ref('item_stats') }}
+),
+
+blend as (
+    select
+        'blend' as strategy,
+        lists.list,
+        lists.user_key,
+        lists.rank,
+        lists.item_id
+    from {{ ref('user_lists') }} as lists
+    inner join users
+        on lists.user_key = users.user_key
+),
+
+-- A source alone: its candidates by their score, those that are new to the user once more for discover.
+candidates as (
+    select
+        candidates.source,
+        candidates.strength as score,
+        candidates.is_repeat,
+        users.user_key,
+        item_stats.item_id,
+        item_stats.item_number
+    from {{ ref('user_candidates') }} as candidates
+    inner join users
+        on candidates.user_number = users.user_number
+    inner join item_stats
+        on candidates.item_number = item_stats.item_number
+),
+
+alone as (
+    {% for list in list_conditions() %}
+        select
+            source as strategy,
+            '{{ list }}' as list,
+            user_key,
+            cast(row_number() over (
+                partition by source, user_key
+                order by score desc, item_number asc
+            ) as integer) as rank,
+            item_id
+        from candidates
+        {{ "where not is_repeat" if list == 'discover' }}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
+),
+
+peers as (
+    {{ read_peer_lists() }}
+),
+
+peer_lists as (
+    select
+        peers.strategy,
+        peers.list,
+        peers.user_key,
+        peers.rank,
+        peers.item_id
+    from peers
+    inner join users
+        on peers.user_key = users.user_key
+),
+
+final as (
+    select * from blend
+    union all
+    select * from alone
+    where rank <= {{ var('top_n') }}
+    union all
+    select * from peer_lists
+)
+
+select * from final

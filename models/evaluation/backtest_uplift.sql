@@ -1,0 +1,5 @@
+with final as (
+    {{ read_backtest('segmentation_uplift', segmentation_uplift_columns()) }}
+)
+
+select * from final
