@@ -137,3 +137,14 @@
 {% macro spark__deciles(expression) -%}
     percentile({{ expression }}, array(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9))
 {%- endmacro %}
+
+{# Stops the query with a text. The value of the expression is never seen. #}
+{% macro raise(text) -%}
+    {{ return(adapter.dispatch('raise', 'manyfaces')(text)) }}
+{%- endmacro %}
+{% macro default__raise(text) -%}
+    error({{ text }})
+{%- endmacro %}
+{% macro spark__raise(text) -%}
+    raise_error({{ text }})
+{%- endmacro %}
