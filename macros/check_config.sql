@@ -82,7 +82,7 @@
         'max_item_pairs': {'type': 'integer', 'low': 1},
         'similar_items_per_item': {'type': 'integer', 'low': 1},
         'thin_history_events': {'type': 'integer', 'low': 0},
-        'diversity': {'type': 'number', 'low': 0, 'high': 1},
+        'diversity': {'type': 'number', 'low': 0, 'below': 1},
         'max_per_category': {'type': 'integer', 'low': 1, 'optional': true},
         'tail_share': {'type': 'number', 'low': 0, 'high': 1},
         'exploration_slots': {'type': 'integer', 'low': 0},

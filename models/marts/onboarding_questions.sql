@@ -66,7 +66,9 @@ cells as (
 answers as (
     select
         cells.*,
-        sum(segment_share * yes_share) over (partition by segmentation, item_id) as overall_yes
+        sum(cells.segment_share * cells.yes_share) over (
+            partition by cells.segmentation, cells.item_id
+        ) as overall_yes
     from cells
 ),
 

@@ -25,8 +25,7 @@ final as (
         cast(shown_items.response_events as bigint) as response_events,
         cast(shown_items.first_acted_at as timestamp) as first_acted_at,
         cast(shown_items.first_event_type as string) as first_event_type,
-        cast(round(({{ epoch_seconds('shown_items.first_acted_at') }}
-        - {{ epoch_seconds('shown_items.shown_at') }}) / 86400.0e0, 6) as double) as days_to_action,
+        cast(shown_items.days_to_action as double) as days_to_action,
         cast(shown_items.age_days >= {{ var('shown_response_days') }} as boolean) as is_settled
     from shown_items
     left join item_stats

@@ -26,7 +26,10 @@ trimmed as (
 
 numbered as (
     select
-        {% for cell in cells %}coalesce({{ cell }}, '') || ',' || {% endfor %}
+        {% for cell in cells %}
+            coalesce({{ cell }}, '') || ','
+            ||
+        {% endfor %}
         coalesce(note, '') as line,
         list,
         segment_id,
@@ -108,8 +111,10 @@ judged as (
                 then 'a ban has no value'
             when
                 looked_up.rule = 'pin'
-                and coalesce(
-                    looked_up.value not between 1 and {{ var('top_n') }} or looked_up.value <> floor(looked_up.value), true
+                and not coalesce(
+                    looked_up.value between 1 and {{ var('top_n') }}
+                    and looked_up.value = floor(looked_up.value),
+                    false
                 )
                 then
                     'the value of a pin is its place, a whole number from 1 to top_n ({{ var("top_n") }}), not '''
@@ -121,7 +126,9 @@ judged as (
             when
                 looked_up.rule = 'cap'
                 and not coalesce(
-                    looked_up.value >= 1 and looked_up.value <= 1000000 and looked_up.value = floor(looked_up.value), false
+                    looked_up.value between 1 and 1000000
+                    and looked_up.value = floor(looked_up.value),
+                    false
                 )
                 then
                     'the value of a cap is a number of items, a whole number from 1, not '''
@@ -133,7 +140,9 @@ judged as (
             when looked_up.ends_on < looked_up.starts_on
                 then 'it ends before it starts'
             when pin_pairs.rule_number is not null
-                then 'another pin has the same place or the same item at the same time, ''' || pin_pairs.other_line || ''''
+                then
+                    'another pin has the same place or the same item at the same time, '''
+                    || pin_pairs.other_line || ''''
         end as problem
     from looked_up
     left join pin_pairs

@@ -316,7 +316,7 @@ kept as (
                 else round(score * power(1 - cast({{ var('diversity') }} as double), row_number() over (
                     partition by user_number, list, category
                     order by coalesce(pinned_place, 1000000) asc, score desc, item_number asc
-                ) - 1), 9)
+                ) - 1), 12)
             end as score,
             source,
             is_repeat,

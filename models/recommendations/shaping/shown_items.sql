@@ -67,6 +67,9 @@ final as (
         shown.age_days,
         answered.first_acted_at,
         answered.first_event_type,
+        round(
+            ({{ epoch_seconds('answered.first_acted_at') }} - {{ epoch_seconds('shown.shown_at') }}) / 86400.0e0, 6
+        ) as days_to_action,
         coalesce(answered.response_events, 0) as response_events
     from shown
     left join answered
