@@ -74,11 +74,11 @@
         'llm_language': {'type': 'text'},
         'llm_rename': {'type': 'boolean'},
         'top_n': {'type': 'integer', 'low': 1},
+        'rerank_depth': {'type': 'integer', 'low': 1},
         'candidates_per_source': {'type': 'integer', 'low': 1},
         'ranker': {'type': 'text', 'one_of': ['auto', 'boosted', 'linear', 'fixed']},
         'ranker_training_users': {'type': 'integer', 'low': 1},
         'boosted_max_users': {'type': 'integer', 'low': 0},
-        'rerank_depth': {'type': 'integer', 'low': 1},
         'max_group_items': {'type': 'integer', 'low': 1},
         'collaborative_method': {'type': 'text', 'one_of': ['auto', 'ease', 'graph_filter', 'als', 'variational']},
         'collaborative_max_items': {'type': 'integer', 'low': 1},
@@ -96,6 +96,16 @@
         'backtest_replicates': {'type': 'integer', 'low': 1},
         'backtest_dir': {'type': 'text'},
         'peer_lists': {'type': 'text', 'optional': true},
+        'diversity': {'type': 'number', 'low': 0, 'below': 1},
+        'max_per_category': {'type': 'integer', 'low': 1, 'optional': true},
+        'tail_share': {'type': 'number', 'low': 0, 'high': 1},
+        'exploration_slots': {'type': 'integer', 'low': 0},
+        'rotation_half_life_days': {'type': 'number', 'low': 0, 'optional': true},
+        'rotation_factor': {'type': 'number', 'above': 0, 'high': 1},
+        'shown_response_days': {'type': 'number', 'above': 0},
+        'audience_size': {'type': 'integer', 'low': 1},
+        'onboarding_items': {'type': 'integer', 'low': 1},
+        'onboarding_min_share': {'type': 'number', 'low': 0, 'high': 1},
     }) }}
 {%- endmacro %}
 
@@ -155,6 +165,12 @@
     {%- if var('candidates_per_source') < var('top_n') -%}
         {%- do stop("candidates_per_source (" ~ var('candidates_per_source') ~ ") is below top_n (" ~ var('top_n') ~ "), so lists could not be filled; raise the first or lower the second.") -%}
     {%- endif -%}
+    {%- if var('rerank_depth') < var('top_n') -%}
+        {%- do stop("rerank_depth (" ~ var('rerank_depth') ~ ") is below top_n (" ~ var('top_n') ~ "), so lists could not be filled; raise the first or lower the second.") -%}
+    {%- endif -%}
+    {%- if var('exploration_slots') > var('top_n') -%}
+        {%- do stop("exploration_slots (" ~ var('exploration_slots') ~ ") is above top_n (" ~ var('top_n') ~ "); a list has no such places, so lower the first.") -%}
+    {%- endif -%}
     {%- if var('rating_scale') | length != 2 or var('rating_scale')[0] >= var('rating_scale')[1] -%}
         {%- do stop("rating_scale must be the lowest and the highest rating, such as [1, 5], not '" ~ var('rating_scale') ~ "'.") -%}
     {%- endif -%}
@@ -196,6 +212,8 @@
         {%- do stop("var " ~ name ~ " is " ~ value ~ " but must be at least " ~ rule.low ~ ".") -%}
     {%- elif rule.above is defined and value <= rule.above -%}
         {%- do stop("var " ~ name ~ " is " ~ value ~ " but must be above " ~ rule.above ~ ".") -%}
+    {%- elif rule.high is defined and value > rule.high -%}
+        {%- do stop("var " ~ name ~ " is " ~ value ~ " but must be at most " ~ rule.high ~ ".") -%}
     {%- elif rule.below is defined and value >= rule.below -%}
         {%- do stop("var " ~ name ~ " is " ~ value ~ " but must be below " ~ rule.below ~ ".") -%}
     {%- endif -%}

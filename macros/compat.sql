@@ -148,3 +148,14 @@
 {% macro spark__whole_numbers(first, last) -%}
     sequence({{ first }}, {{ last }})
 {%- endmacro %}
+
+{# Stops the query with a text. The value of the expression is never seen. #}
+{% macro raise(text) -%}
+    {{ return(adapter.dispatch('raise', 'manyfaces')(text)) }}
+{%- endmacro %}
+{% macro default__raise(text) -%}
+    error({{ text }})
+{%- endmacro %}
+{% macro spark__raise(text) -%}
+    raise_error({{ text }})
+{%- endmacro %}

@@ -17,7 +17,9 @@ final as (
         cast(segment_id as string) as segment_id,
         cast(segment_name as string) as segment_name,
         cast(fallback_level as integer) as fallback_level,
-        cast(is_repeat as boolean) as is_repeat
+        cast(is_repeat as boolean) as is_repeat,
+        cast(is_pinned as boolean) as is_pinned,
+        cast(is_exploration as boolean) as is_exploration
     from reasons
 )
 

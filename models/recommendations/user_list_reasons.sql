@@ -154,6 +154,7 @@ final as (
                     'Popular in the segment ' || evidenced.segment_name || ': '
                     || cast(round(100 * evidenced.segment_share) as integer) || ' % of its users, '
                     || round(evidenced.segment_lift, 1) || ' times the share among all users'
+            when 'rule' then 'Placed here by a rule'
             else 'Popular with everybody: ' || evidenced.item_users || ' users'
         end as reason,
         evidenced.anchor_item_id as evidence_item_id,
@@ -165,13 +166,10 @@ final as (
         end as bigint) as evidence_count,
         evidenced.segment_id,
         evidenced.segment_name,
-        case
-            when evidenced.source = 'popular' then 3
-            when evidenced.source = 'segment' then 2
-            when evidenced.user_events < {{ var('thin_history_events') }} then 1
-            else 0
-        end as fallback_level,
-        evidenced.is_repeat
+        {{ fallback_level('evidenced.source', 'evidenced.user_events') }} as fallback_level,
+        evidenced.is_repeat,
+        evidenced.is_pinned,
+        evidenced.is_exploration
     from evidenced
     left join item_stats as anchor_items
         on evidenced.anchor_item_id = anchor_items.item_id

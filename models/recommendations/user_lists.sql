@@ -1,12 +1,7 @@
-{%- set sources = ['buy_again', 'collaborative', 'content', 'segment', 'popular'] %}
-{%- set lists = ['for_you', 'discover'] %}
-{%- set parts = {'for_you': [], 'discover': []} %}
-{%- for list in lists %}
-    {%- for source in sources %}{% do parts[list].append(list ~ '_' ~ source) %}{% endfor %}
-{%- endfor %}
+{%- set top_n, slots, tail_share = var('top_n'), var('exploration_slots'), var('tail_share') %}
 
 with candidates as (
-    select * from {{ ref('user_candidates') }}
+    select * from {{ ref('shaped_candidates') }}
 ),
 
 users as (
@@ -17,98 +12,115 @@ item_stats as (
     select * from {{ ref('item_stats') }}
 ),
 
-weights as (
-    select
-        {% for list in lists %}
-            {% for source in sources %}
-                sum(case when list = '{{ list }}' and source = '{{ source }}' then weight else 0 end)
-                    as {{ list }}_{{ source }},
-            {% endfor %}
-        {% endfor %}
-        count(*) as weights
-    from {{ ref('source_weights') }}
-),
+{% if slots or tail_share -%}
+    tail_items as (
+        select * from {{ ref('tail_items') }}
+    ),
 
--- One row per user and item, with the strength of each source beside the others.
-gathered as (
-    select
-        user_number,
-        item_number,
-        {% for source in sources %}
-            max(case when source = '{{ source }}' then strength else 0 end) as {{ source }},
-        {% endfor %}
-        bool_or(is_repeat) as is_repeat
-    from candidates
-    group by user_number, item_number
-),
+    -- Where everything would stand by score, behind the pins, and how long the list will be.
+    placed as (
+        select
+            candidates.*,
+            tail_items.item_number is not null as is_tail,
+            row_number() over (
+                partition by candidates.user_number, candidates.list
+                order by
+                    coalesce(candidates.pinned_place, 1000000) asc, candidates.score desc, candidates.item_number asc
+            ) as place,
+            least({{ top_n }}, count(*) over (
+                partition by candidates.user_number, candidates.list
+            )) as list_length
+        from candidates
+        left join tail_items
+            on candidates.item_number = tail_items.item_number
+    ),
 
-weighted as (
-    select
-        gathered.user_number,
-        gathered.item_number,
-        gathered.is_repeat,
-        {% for list in lists %}
-            {% for source in sources %}
-                gathered.{{ source }} * weights.{{ list }}_{{ source }} as {{ list }}_{{ source }},
-            {% endfor %}
-        {% endfor %}
-        -gathered.item_number as use_order
-    from gathered
-    cross join weights
-),
+    -- New items that stand above the reserved places by their score stay there and leave the places to the next.
+    newcomers as (
+        select
+            placed.*,
+            placed.source = 'new_item'
+            and placed.place > placed.list_length - {{ slots }}
+            and placed.pinned_place is null as is_newcomer
+        from placed
+    ),
 
--- The source that contributes most gives the reason.
-scored as (
-    select
-        user_number,
-        item_number,
-        is_repeat,
-        {% for list in lists %}
-            round({{ parts[list] | join(' + ') }}, 6) as {{ list }}_score,
-            case greatest({{ parts[list] | join(', ') }})
-                {% for source in sources %}
-                    when {{ list }}_{{ source }} then '{{ source }}'
-                {% endfor %}
-            end as {{ list }}_source,
-        {% endfor %}
-        use_order
-    from weighted
-),
+    explored as (
+        select
+            newcomers.*,
+            newcomers.is_newcomer and row_number() over (
+                partition by newcomers.user_number, newcomers.list, newcomers.is_newcomer
+                order by newcomers.place
+            ) <= {{ slots }} as is_exploration
+        from newcomers
+    ),
 
-{% for list in lists %}
-    {{ list }}_rows as (
+    -- Pins and new items on reserved places count for the quota of the tail.
+    reserved as (
+        select
+            explored.*,
+            explored.is_tail and row_number() over (
+                partition by explored.user_number, explored.list, explored.is_tail
+                order by
+                    case when explored.pinned_place is not null or explored.is_exploration then 0 else 1 end asc,
+                    explored.place asc
+            ) <= ceil(round(cast({{ tail_share }} as double) * explored.list_length, 6)) as is_reserved
+        from explored
+    ),
+
+    prioritised as (
         select
             user_number,
-            {{ list }}_score as score,
-            use_order,
+            list,
+            case
+                when pinned_place is not null then 3
+                when is_exploration then 2
+                when is_reserved then 1
+                else 0
+            end as priority,
+            score,
+            -item_number as use_order,
             item_number,
-            {{ list }}_source as source,
-            is_repeat
-        from scored
-        where {{ list }}_score > 0 {{ 'and not is_repeat' if list == 'discover' }}
+            source,
+            is_repeat,
+            pinned_place,
+            is_exploration
+        from reserved
     ),
-
-    {{ list }}_best as (
+{%- else -%}
+    prioritised as (
         select
             user_number,
-            {{ top_rows(['score', 'use_order', 'item_number', 'source', 'is_repeat'], var('top_n')) }} as items
-        from {{ list }}_rows
-        group by user_number
+            list,
+            case when pinned_place is not null then 3 else 0 end as priority,
+            score,
+            -item_number as use_order,
+            item_number,
+            source,
+            is_repeat,
+            pinned_place,
+            false as is_exploration
+        from candidates
     ),
+{%- endif %}
 
-    {{ list }}_exploded as (
-        select
-            '{{ list }}' as list,
-            user_number,
-            {{ explode('items') }} as item
-        from {{ list }}_best
-    ),
-{% endfor %}
+best as (
+    select
+        user_number,
+        list,
+        {{ top_rows([
+            'priority', 'score', 'use_order', 'item_number', 'source', 'is_repeat', 'pinned_place', 'is_exploration'
+        ], top_n) }} as items
+    from prioritised
+    group by user_number, list
+),
 
 exploded as (
-    select * from for_you_exploded
-    union all
-    select * from discover_exploded
+    select
+        user_number,
+        list,
+        {{ explode('items') }} as item
+    from best
 ),
 
 unpacked as (
@@ -118,27 +130,47 @@ unpacked as (
         item.item_number,
         item.score,
         item.source,
-        item.is_repeat
+        item.is_repeat,
+        item.pinned_place,
+        item.pinned_place is not null as is_pinned,
+        item.is_exploration
     from exploded
 ),
 
+-- Pins among pins by their place, all others by their score, exploration last.
+ordered as (
+    select
+        unpacked.*,
+        row_number() over (
+            partition by unpacked.user_number, unpacked.list, unpacked.is_pinned
+            order by
+                unpacked.pinned_place asc, unpacked.is_exploration asc, unpacked.score desc, unpacked.item_number asc
+        ) as place
+    from unpacked
+),
+
+-- The j-th pin at place p has p - j other items above it, so that it comes right after the (p - j)-th of them.
 final as (
     select
         users.user_key,
-        unpacked.list,
+        ordered.list,
         cast(row_number() over (
-            partition by unpacked.user_number, unpacked.list
-            order by unpacked.score desc, unpacked.item_number asc
+            partition by ordered.user_number, ordered.list
+            order by
+                case when ordered.is_pinned then ordered.pinned_place - ordered.place else ordered.place end asc,
+                ordered.is_pinned asc, ordered.place asc
         ) as integer) as rank,
         item_stats.item_id,
-        unpacked.score,
-        unpacked.source,
-        unpacked.is_repeat
-    from unpacked
+        ordered.score,
+        ordered.source,
+        ordered.is_repeat,
+        ordered.is_pinned,
+        ordered.is_exploration
+    from ordered
     inner join users
-        on unpacked.user_number = users.user_number
+        on ordered.user_number = users.user_number
     inner join item_stats
-        on unpacked.item_number = item_stats.item_number
+        on ordered.item_number = item_stats.item_number
 )
 
 select * from final
