@@ -75,6 +75,7 @@
         'llm_rename': {'type': 'boolean'},
         'top_n': {'type': 'integer', 'low': 1},
         'rerank_depth': {'type': 'integer', 'low': 1},
+        'sources': {'type': 'list'},
         'candidates_per_source': {'type': 'integer', 'low': 1},
         'ranker': {'type': 'text', 'one_of': ['auto', 'boosted', 'linear', 'fixed']},
         'ranker_training_users': {'type': 'integer', 'low': 1},
@@ -88,6 +89,8 @@
         'neighbour_items_per_user': {'type': 'integer', 'low': 2},
         'max_item_pairs': {'type': 'integer', 'low': 1},
         'similar_items_per_item': {'type': 'integer', 'low': 1},
+        'item_similarity': {'type': 'text', 'one_of': ['cosine', 'bm25', 'log_likelihood']},
+        'attribute_columns': {'type': 'list'},
         'thin_history_events': {'type': 'integer', 'low': 0},
         'backtest': {'type': 'boolean'},
         'backtest_folds': {'type': 'integer', 'low': 1},
@@ -185,6 +188,7 @@
         {%- do stop("all fusion_weights are 0, so there would be nothing to cluster; give at least one block a weight.") -%}
     {%- endif -%}
     {%- do check_segmentations() -%}
+    {%- do check_sources() -%}
     {%- do check_refit_when() -%}
     {%- do check_retrain_when() -%}
     {%- do check_language_model() -%}
@@ -243,6 +247,24 @@
         "select segmentations_problem(json_merge_patch('" ~ declaration ~ "', json_object('rules', " ~ rules ~ ")))"
     ).rows[0][0] -%}
     {%- if problem -%}{%- do stop(problem) -%}{%- endif -%}
+{%- endmacro %}
+
+{% macro check_sources() -%}
+    {%- set known = source_models().keys() | list -%}
+    {%- for source in var('sources') -%}
+        {%- if source not in known -%}
+            {%- do stop("sources has no source '" ~ source ~ "'; the sources are " ~ known | join(', ') ~ ".") -%}
+        {%- elif var('sources').count(source) > 1 -%}
+            {%- do stop("sources names '" ~ source ~ "' twice; remove one of them.") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if 'popular' not in var('sources') -%}
+        {%- do stop("sources must hold popular: it is all that users without consent or history are shown; add it.") -%}
+    {%- endif -%}
+    {%- set columns = ['age_band', 'gender', 'region', 'occupation', 'income_band', 'household'] -%}
+    {%- for column in var('attribute_columns') if column not in columns -%}
+        {%- do stop("attribute_columns has '" ~ column ~ "', which users do not have; they have " ~ columns | join(', ') ~ ".") -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 {% macro check_refit_when() -%}

@@ -159,3 +159,14 @@
 {% macro spark__raise(text) -%}
     raise_error({{ text }})
 {%- endmacro %}
+
+{# Cosine of two vectors of length 1 (0 with a vector of zeros), in double precision. #}
+{% macro cosine(one, other) -%}
+    {{ return(adapter.dispatch('cosine', 'manyfaces')(one, other)) }}
+{%- endmacro %}
+{% macro default__cosine(one, other) -%}
+    list_dot_product({{ one }}, {{ other }})
+{%- endmacro %}
+{% macro spark__cosine(one, other) -%}
+    aggregate(zip_with({{ one }}, {{ other }}, (left_value, right_value) -> left_value * right_value), 0D, (total, part) -> total + part)
+{%- endmacro %}

@@ -1,3 +1,5 @@
+{%- set min_repeating_users = 5 %}
+
 with items as (
     select * from {{ ref('stg_items') }}
 ),
@@ -29,6 +31,16 @@ item_users as (
         {{ stable_sum('recent_events') }} as decayed_popularity
     from affinity
     group by item_id
+),
+
+-- Each user who comes again counts once, however often: the interval is the item's, not that of its best customer.
+item_repeats as (
+    select
+        item_id,
+        median(median_gap_days) as typical_repeat_days
+    from {{ ref('user_item_repeats') }}
+    group by item_id
+    having count(*) >= {{ min_repeating_users }}
 ),
 
 item_events as (
@@ -74,6 +86,7 @@ final as (
             6
         ) as trend,
         round(item_users.repeat_users / nullif(cast(item_users.users as double), 0), 6) as repeat_rate,
+        item_repeats.typical_repeat_days,
         coalesce(item_events.amount, 0) as amount,
         round(coalesce(known_items.price, item_events.mean_paid_price), 4) as price,
         item_events.first_event_at,
@@ -83,6 +96,8 @@ final as (
         on known_items.item_id = item_users.item_id
     left join item_events
         on known_items.item_id = item_events.item_id
+    left join item_repeats
+        on known_items.item_id = item_repeats.item_id
     -- An item that only later events speak of is not known yet.
     where known_items.is_described or item_events.item_id is not null
 )

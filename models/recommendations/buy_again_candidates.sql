@@ -1,3 +1,6 @@
+{#- Weight of the item's interval beside the user's own: as if so many own repeats had shown it. -#}
+{%- set prior_repeats = 3 %}
+
 with affinity as (
     select * from {{ ref('user_item_affinity') }}
 ),
@@ -6,24 +9,63 @@ item_stats as (
     select * from {{ ref('item_stats') }}
 ),
 
-eligible as (
+repeats as (
+    select * from {{ ref('user_item_repeats') }}
+),
+
+wall as (
+    select * from {{ ref('wall') }}
+),
+
+-- The user's own interval, pulled towards the item's; null where neither is known.
+intervals as (
     select
         affinity.user_key,
         affinity.item_id,
-        round(ln(1 + affinity.decayed_events) + 0.3e0 * ln(1 + affinity.recent_events), 6) as score,
+        item_stats.item_number,
+        affinity.decayed_events,
+        affinity.recent_events,
+        affinity.positive_events,
         affinity.last_positive_event_at,
-        affinity.positive_events
+        ({{ epoch_seconds('wall.as_of') }} - {{ epoch_seconds('affinity.last_positive_event_at') }}) / 86400.0e0
+            as days_since,
+        (
+            coalesce(repeats.repeats * repeats.median_gap_days, 0)
+            + coalesce({{ prior_repeats }} * item_stats.typical_repeat_days, 0)
+        ) / nullif(
+            coalesce(repeats.repeats, 0)
+            + case when item_stats.typical_repeat_days is null then 0 else {{ prior_repeats }} end, 0
+        ) as interval_days
     from affinity
     inner join item_stats
         on affinity.item_id = item_stats.item_id
+    cross join wall
+    left join repeats
+        on
+            affinity.user_key = repeats.user_key
+            and affinity.item_id = repeats.item_id
     where affinity.affinity > 0 and item_stats.is_active
+),
+
+-- DUE
+eligible as (
+    select
+        user_key,
+        round(ln(1 + decayed_events) + 0.3e0 * ln(1 + recent_events), 6) as score,
+        last_positive_event_at,
+        -item_number as use_order,
+        item_id,
+        positive_events,
+        round(interval_days, 1) as interval_days
+    from intervals
 ),
 
 strongest as (
     select
         user_key,
         {{ top_rows(
-            ['score', 'last_positive_event_at', 'item_id', 'positive_events'], var('candidates_per_source')
+            ['score', 'last_positive_event_at', 'use_order', 'item_id', 'positive_events', 'interval_days'],
+            var('candidates_per_source')
         ) }} as items
     from eligible
     group by user_key
@@ -39,11 +81,14 @@ exploded as (
 final as (
     select
         exploded.user_key,
-        item.item_id,
+        exploded.item['item_id'] as item_id,
         'buy_again' as source,
-        item.score,
-        item.positive_events as evidence_events,
-        item.last_positive_event_at as evidence_at
+        exploded.item['score'] as score,
+        true as is_repeat,
+        'history' as evidence_kind,
+        exploded.item['item_id'] as evidence_id,
+        cast(exploded.item['positive_events'] as bigint) as evidence_count,
+        cast(exploded.item['interval_days'] as double) as evidence_value
     from exploded
 )
 

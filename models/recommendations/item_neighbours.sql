@@ -1,3 +1,28 @@
+{%- set similarity = var('item_similarity') %}
+{%- set saturation, length_share = 1.2, 0.75 %}
+{#- Pulled towards zero where few users stand behind it. -#}
+{%- set cosine = 'counted.weight / (counted.norm * counted.neighbour_norm) '
+    ~ '* counted.together_users / (counted.together_users + 3.0e0)' %}
+{#- Log-likelihood ratio of Dunning (1993) for the four cells of has this and has that; 0 where they avoid each other. -#}
+{%- set cells = [
+    'counted.together_users', 'counted.users - counted.together_users', 'counted.neighbour_users - counted.together_users',
+    'counted.all_users - counted.users - counted.neighbour_users + counted.together_users',
+] %}
+{%- set margins = [
+    'counted.users', 'counted.all_users - counted.users', 'counted.neighbour_users',
+    'counted.all_users - counted.neighbour_users',
+] %}
+{%- set ratio %}2 * (counted.all_users * ln(counted.all_users)
+    {%- for cell in cells %} + ({{ cell }}) * ln(greatest({{ cell }}, 1)){% endfor %}
+    {%- for margin in margins %} - ({{ margin }}) * ln(greatest({{ margin }}, 1)){% endfor %}){% endset %}
+{%- set scores = {
+    'cosine': cosine,
+    'bm25': cosine,
+    'log_likelihood': 'case when counted.together_users * counted.all_users > counted.users * counted.neighbour_users '
+        ~ 'then 1 - 1 / (1 + ' ~ ratio ~ ') else 0 end',
+} %}
+{%- set weight_of_pairs = stable_sum('round(left_items.weight * right_items.weight, 6)') if similarity == 'bm25' else 'count(*)' %}
+
 with top_items as (
     select * from {{ ref('user_top_items') }}
 ),
@@ -10,11 +35,59 @@ item_stats as (
     select * from {{ ref('item_stats') }}
 ),
 
+{%- if similarity == 'bm25' %}
+    -- A user's entries weigh less the more items the user and the item have (Robertson and Zaragoza 2009).
+    lengths as (
+        select
+            item_index,
+            {{ stable_sum('round(affinity, 6)') }} as item_length,
+            avg({{ stable_sum('round(affinity, 6)') }}) over () as mean_length
+        from top_items
+        group by item_index
+    ),
+
+    breadths as (
+        select
+            user_index,
+            ln(1 + (max(count(*)) over ()) / cast(count(*) as double)) as rarity
+        from top_items
+        group by user_index
+    ),
+
+    entries as (
+        select
+            top_items.user_index,
+            top_items.item_index,
+            round(
+                breadths.rarity * top_items.affinity * ({{ saturation }} + 1) / (
+                    top_items.affinity
+                    + {{ saturation }} * (
+                        1 - {{ length_share }} + {{ length_share }} * lengths.item_length / lengths.mean_length
+                    )
+                ), 6
+            ) as weight
+        from top_items
+        inner join lengths
+            on top_items.item_index = lengths.item_index
+        inner join breadths
+            on top_items.user_index = breadths.user_index
+    ),
+{%- else %}
+    entries as (
+        select
+            user_index,
+            item_index,
+            1 as weight
+        from top_items
+    ),
+{%- endif %}
+
 item_users as (
     select
         item_index,
-        cast(count(*) as double) as users
-    from top_items
+        cast(count(*) as double) as users,
+        sqrt({{ stable_sum('round(weight * weight, 6)') }}) as norm
+    from entries
     group by item_index
 ),
 
@@ -27,9 +100,10 @@ pairs as (
     select
         left_items.item_index as left_index,
         right_items.item_index as right_index,
-        count(*) as together_users
-    from top_items as left_items
-    inner join top_items as right_items
+        count(*) as together_users,
+        {{ weight_of_pairs }} as weight
+    from entries as left_items
+    inner join entries as right_items
         on
             left_items.user_index = right_items.user_index
             and left_items.item_index < right_items.item_index
@@ -41,37 +115,46 @@ directed as (
     select
         left_index as item_index,
         right_index as neighbour_index,
-        together_users
+        together_users,
+        weight
     from pairs
     union all
     select
         right_index as item_index,
         left_index as neighbour_index,
-        together_users
+        together_users,
+        weight
     from pairs
 ),
 
--- Cosine, pulled towards zero where few users stand behind it.
-scored as (
+counted as (
     select
-        directed.item_index,
-        directed.neighbour_index,
-        directed.together_users,
-        round(
-            directed.together_users / sqrt(item_users.users * neighbour_users.users)
-            * directed.together_users / (directed.together_users + 3.0e0), 6
-        ) as score,
-        round(directed.together_users * everyone.users / (item_users.users * neighbour_users.users), 4) as lift
+        directed.*,
+        item_users.users,
+        item_users.norm,
+        neighbour_users.users as neighbour_users,
+        neighbour_users.norm as neighbour_norm,
+        everyone.users as all_users
     from directed
     inner join item_users
         on directed.item_index = item_users.item_index
     inner join item_users as neighbour_users
         on directed.neighbour_index = neighbour_users.item_index
+    cross join everyone
+),
+
+scored as (
+    select
+        counted.item_index,
+        counted.neighbour_index,
+        counted.together_users,
+        round({{ scores[similarity] }}, 6) as score,
+        round(counted.together_users * counted.all_users / (counted.users * counted.neighbour_users), 4) as lift
+    from counted
     inner join matrix_items
-        on directed.neighbour_index = matrix_items.item_index
+        on counted.neighbour_index = matrix_items.item_index
     inner join item_stats
         on matrix_items.item_id = item_stats.item_id
-    cross join everyone
     where item_stats.is_active
 ),
 
@@ -84,6 +167,7 @@ ordered as (
         together_users,
         lift
     from scored
+    where score > 0
 ),
 
 nearest as (

@@ -22,17 +22,36 @@ segment_names as (
     select * from {{ ref('segment_labels') }}
 ),
 
-segment_items as (
-    select * from {{ ref('segment_items') }}
-    where segmentation = '{{ var("default_segmentation") }}' and list = 'popular'
+segment_sizes as (
+    select * from {{ ref('segment_sizes') }}
 ),
 
-buy_again as (
-    select * from {{ ref('buy_again_candidates') }}
+-- The row that the list row comes from.
+evidence as (
+    select
+        candidates.user_key,
+        candidates.item_id,
+        candidates.source,
+        candidates.evidence_kind,
+        candidates.evidence_id,
+        candidates.evidence_count,
+        candidates.evidence_value
+    from {{ ref('source_candidates') }} as candidates
+    inner join (
+        select distinct
+            user_key,
+            item_id,
+            source
+        from lists
+    ) as listed
+        on
+            candidates.user_key = listed.user_key
+            and candidates.item_id = listed.item_id
+            and candidates.source = listed.source
 ),
 
-content as (
-    select * from {{ ref('content_candidates') }}
+affinity as (
+    select * from {{ ref('user_item_affinity') }}
 ),
 
 own_items as (
@@ -75,24 +94,25 @@ anchors as (
     group by own_pairs.user_key, own_pairs.item_id
 ),
 
+-- A learned source names no evidence itself; where an own item stands beside the recommended one, that is it.
 evidenced as (
     select
         lists.*,
-        buy_again.evidence_events,
-        buy_again.evidence_at,
         assignments.segment_id,
         segment_names.name as segment_name,
         users.positive_events as user_events,
         item_stats.title,
-        item_stats.users as item_users,
-        segment_items.share as segment_share,
-        segment_items.lift as segment_lift,
-        segment_items.users as segment_item_users,
-        coalesce(
-            case when lists.source = 'collaborative' then anchors.anchor_item_id end,
-            case when lists.source = 'content' then content.evidence_item_id end
-        ) as anchor_item_id,
-        case when lists.source = 'collaborative' then anchors.together_users end as together_users
+        affinity.last_positive_event_at,
+        case
+            when anchors.anchor_item_id is not null then 'item'
+            else coalesce(evidence.evidence_kind, 'everyone')
+        end as evidence_kind,
+        coalesce(anchors.anchor_item_id, evidence.evidence_id) as evidence_id,
+        case
+            when anchors.anchor_item_id is not null then anchors.together_users
+            else coalesce(evidence.evidence_count, case when evidence.evidence_kind is null then item_stats.users end)
+        end as evidence_count,
+        evidence.evidence_value
     from lists
     inner join users
         on lists.user_key = users.user_key
@@ -102,22 +122,21 @@ evidenced as (
         on lists.user_key = assignments.user_key
     left join segment_names
         on assignments.segment_id = segment_names.segment_id
-    left join segment_items
+    left join evidence
         on
-            assignments.segment_id = segment_items.segment_id
-            and lists.item_id = segment_items.item_id
+            lists.user_key = evidence.user_key
+            and lists.item_id = evidence.item_id
+            and lists.source = evidence.source
     left join anchors
         on
             lists.user_key = anchors.user_key
             and lists.item_id = anchors.item_id
-    left join buy_again
+            and lists.source = 'collaborative'
+    left join affinity
         on
-            lists.user_key = buy_again.user_key
-            and lists.item_id = buy_again.item_id
-    left join content
-        on
-            lists.user_key = content.user_key
-            and lists.item_id = content.item_id
+            lists.user_key = affinity.user_key
+            and lists.item_id = affinity.item_id
+            and lists.source = 'buy_again'
 ),
 
 final as (
@@ -129,41 +148,76 @@ final as (
         evidenced.title,
         evidenced.score,
         evidenced.source,
-        case evidenced.source
-            when 'buy_again'
-                then
-                    'In this user''s history ' || evidenced.evidence_events
-                    || case when evidenced.evidence_events = 1 then ' time, on ' else ' times, last on ' end
-                    || cast(cast(evidenced.evidence_at as date) as string)
-            when 'collaborative'
+        case evidenced.evidence_kind
+            when 'history'
                 then
                     case
-                        when anchor_items.title is not null
+                        when evidenced.source = 'buy_again'
                             then
-                                'Goes with ' || anchor_items.title || ' from this user''s history: '
-                                || evidenced.together_users || ' users have both among their favourites'
-                        else 'Chosen by users with a similar history'
+                                'In this user''s history ' || {{ counted_text('evidenced.evidence_count', 'time') }}
+                                || case when evidenced.evidence_count = 1 then ', on ' else ', last on ' end
+                                || cast(cast(evidenced.last_positive_event_at as date) as string)
+                        else 'Described much like this user''s history'
                     end
-            when 'content'
-                then coalesce(
-                    'Described much like ' || anchor_items.title || ' from this user''s history',
-                    'Described much like this user''s history'
-                )
+            when 'item'
+                then
+                    case evidenced.source
+                        when 'content' then 'Described much like ' || evidence_items.title || ' from this user''s history'
+                        when 'new_item'
+                            then 'New, described much like ' || evidence_items.title || ' from this user''s history'
+                        else
+                            'Goes with ' || evidence_items.title || ' from this user''s history: '
+                            || evidenced.evidence_count || ' users have both among their favourites'
+                    end
             when 'segment'
                 then
-                    'Popular in the segment ' || evidenced.segment_name || ': '
-                    || cast(round(100 * evidenced.segment_share) as integer) || ' % of its users, '
-                    || round(evidenced.segment_lift, 1) || ' times the share among all users'
-            when 'rule' then 'Placed here by a rule'
-            else 'Popular with everybody: ' || evidenced.item_users || ' users'
+                    case evidenced.source
+                        when 'distinctive' then 'Taken more than elsewhere in the segment '
+                        else 'Popular in the segment '
+                    end
+                    || evidenced.segment_name || ': '
+                    || cast(round(100.0e0 * evidenced.evidence_count / segment_sizes.users) as integer)
+                    || ' % of its users, ' || round(evidenced.evidence_value, 1) || ' times the share among all users'
+            when 'category'
+                then
+                    'Among the items most taken in ' || evidenced.evidence_id || ', by '
+                    || {{ counted_text('evidenced.evidence_count', 'user') }}
+                    || '; ' || cast(round(100 * evidenced.evidence_value) as integer) || ' % of this user''s history is there'
+            when 'context'
+                then
+                    'Often taken in ' || evidenced.evidence_id || ': '
+                    || {{ counted_text('evidenced.evidence_count', 'user') }}
+                    || case
+                        when evidenced.evidence_value > 1
+                            then ', ' || round(evidenced.evidence_value, 1) || ' times the share among all users'
+                        else ''
+                    end
+            when 'attribute'
+                then
+                    'Popular among users with ' || evidenced.evidence_id || ': '
+                    || {{ counted_text('evidenced.evidence_count', 'user') }}
+            when 'user'
+                then
+                    case evidenced.source
+                        when 'social'
+                            then
+                                'Among the favourites of ' || {{ counted_text('evidenced.evidence_count', 'user') }}
+                                || ' related to this one'
+                        else 'Chosen by users with a similar history'
+                    end
+            else
+                case evidenced.source
+                    when 'rule' then 'Placed here by a rule'
+                    when 'rising'
+                        then
+                            'Rising: ' || round(evidenced.evidence_value, 1)
+                            || ' times the events of the {{ var("popularity_half_life_days") }} days before'
+                    else 'Popular with everybody: ' || {{ counted_text('evidenced.evidence_count', 'user') }}
+                end
         end as reason,
-        evidenced.anchor_item_id as evidence_item_id,
-        cast(case evidenced.source
-            when 'buy_again' then evidenced.evidence_events
-            when 'collaborative' then evidenced.together_users
-            when 'segment' then evidenced.segment_item_users
-            when 'popular' then evidenced.item_users
-        end as bigint) as evidence_count,
+        evidenced.evidence_kind,
+        evidenced.evidence_id,
+        cast(evidenced.evidence_count as bigint) as evidence_count,
         evidenced.segment_id,
         evidenced.segment_name,
         {{ fallback_level('evidenced.source', 'evidenced.user_events') }} as fallback_level,
@@ -171,8 +225,14 @@ final as (
         evidenced.is_pinned,
         evidenced.is_exploration
     from evidenced
-    left join item_stats as anchor_items
-        on evidenced.anchor_item_id = anchor_items.item_id
+    left join item_stats as evidence_items
+        on
+            evidenced.evidence_id = evidence_items.item_id
+            and evidenced.evidence_kind = 'item'
+    left join segment_sizes
+        on
+            evidenced.evidence_id = segment_sizes.segment_id
+            and evidenced.evidence_kind = 'segment'
 )
 
 select * from final
