@@ -3,11 +3,6 @@
     {{ return([7, 30, 120, 365]) }}
 {%- endmacro %}
 
-{# Sources that can be computed at an earlier wall too, so that the ranker can learn what they are worth. #}
-{% macro ranking_sources() -%}
-    {{ return(['buy_again', 'collaborative', 'content', 'segment', 'popular', 'context', 'category']) }}
-{%- endmacro %}
-
 {# What the ranker knows of a candidate, as columns of candidate_features. #}
 {% macro ranking_features() -%}
     {%- set features = ['collaborative', 'content'] -%}

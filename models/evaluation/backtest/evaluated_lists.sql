@@ -4,10 +4,6 @@ with users as (
     select * from {{ ref('backtest_users') }}
 ),
 
-item_stats as (
-    select * from {{ ref('item_stats') }}
-),
-
 blend as (
     select
         'blend' as strategy,
@@ -24,16 +20,14 @@ blend as (
 candidates as (
     select
         candidates.source,
-        candidates.strength as score,
+        candidates.score,
         candidates.is_repeat,
-        users.user_key,
-        item_stats.item_id,
-        item_stats.item_number
-    from {{ ref('user_candidates') }} as candidates
+        candidates.user_key,
+        candidates.item_id,
+        candidates.item_number
+    from {{ ref('source_candidates') }} as candidates
     inner join users
-        on candidates.user_number = users.user_number
-    inner join item_stats
-        on candidates.item_number = item_stats.item_number
+        on candidates.user_key = users.user_key
 ),
 
 alone as (

@@ -1,4 +1,5 @@
-{%- set sources = ranking_sources() %}
+{%- set sources = var('sources') %}
+
 with candidates as (
     select * from {{ ref('candidate_sources') }}
 ),
@@ -49,12 +50,24 @@ gathered as (
         user_number,
         item_number,
         {% for source in sources %}
-            max(case when source = '{{ source }}' then strength else 0 end) as strength_{{ source }},
+            max(case when source = '{{ source }}' then score else 0 end) as {{ source }},
         {% endfor %}
-        max(case when source = 'collaborative' then score else 0 end) as score_collaborative,
-        max(case when source = 'content' then score else 0 end) as score_content
+        bool_or(is_repeat) as is_repeat
     from candidates
     group by wall_number, user_number, item_number
+),
+
+-- The best new item of each source is what the others of that source are measured by, user by user.
+best as (
+    select
+        user_number,
+        {% for source in sources %}
+            max(case when not is_repeat then {{ source }} end) as {{ source }},
+        {% endfor %}
+        count(*) as items
+    from gathered
+    where wall_number = 0
+    group by user_number
 ),
 
 -- Met, but not liked: not new either.
@@ -88,13 +101,18 @@ described as (
         gathered.user_number,
         gathered.item_number,
         users.segment_id,
-        gathered.strength_buy_again > 0 or coalesce(pairs.days, 0) > 0 or disliked.item_number is not null as is_repeat,
+        gathered.is_repeat or coalesce(pairs.days, 0) > 0 or disliked.item_number is not null as is_repeat,
         taken.item_number is not null as is_taken,
         {% for source in sources %}
-            gathered.strength_{{ source }},
+            {% if source == 'buy_again' %}
+                gathered.buy_again as strength_buy_again,
+            {% else %}
+                coalesce(least(1, gathered.{{ source }} / nullif(best.{{ source }}, 0)), 0) as strength_{{ source }},
+            {% endif %}
         {% endfor %}
-        ln(1 + gathered.score_collaborative) as collaborative,
-        gathered.score_content as content,
+        {% for source in ['collaborative', 'content'] %}
+            {{ 'ln(1 + gathered.' ~ source ~ ')' if source in sources else '0' }} as {{ source }},
+        {% endfor %}
         coalesce(context_items.strength, 0) as in_context,
         coalesce(segment_items.strength, 0) as in_segment,
         {% for half_life in ranking_half_lives() %}
@@ -132,6 +150,8 @@ described as (
         on
             gathered.wall_number = items.wall_number
             and gathered.item_number = items.item_number
+    left join best
+        on gathered.user_number = best.user_number
     left join pairs
         on
             gathered.wall_number = pairs.wall_number

@@ -1,22 +1,26 @@
 {{ config(materialized='view') }}
 
--- Candidates of the sources that can be computed at both walls. Lists are cut here, so a user has a bounded number.
 {%- set count = var('candidates_per_source') %}
+
+-- What the sources in use give now, and what those that can be computed for the earlier wall would have given then.
 with users as (
     select * from {{ ref('ranking_users') }}
+    where wall_number = 1
 ),
 
 items as (
     select * from {{ ref('ranking_items') }}
-    where is_active
+    where wall_number = 1 and is_active
 ),
 
 pairs as (
     select * from {{ ref('ranking_pairs') }}
+    where wall_number = 1
 ),
 
 group_items as (
     select * from {{ ref('ranking_group_items') }}
+    where wall_number = 1 and rank <= {{ count }}
 ),
 
 own_scored as (
@@ -37,7 +41,7 @@ own_best as (
     select
         wall_number,
         user_number,
-        {{ top_rows(['strength', 'use_order', 'item_number'], 2 * count) }} as items
+        {{ top_rows(['strength', 'use_order', 'item_number'], count) }} as items
     from own_scored
     group by wall_number, user_number
 ),
@@ -56,53 +60,22 @@ own as (
         own_rows.user_number,
         item.item_number,
         'buy_again' as source,
-        item.strength as score,
-        item.strength
+        item.strength as score
     from own_rows
-),
-
-fitted as (
-    select
-        0 as wall_number,
-        user_key,
-        item_id,
-        source,
-        score,
-        strength
-    from {{ ref('collaborative_candidates') }}
-    union all
-    select
-        0 as wall_number,
-        user_key,
-        item_id,
-        source,
-        score,
-        score as strength
-    from {{ ref('content_candidates') }}
-    union all
-    select
-        1 as wall_number,
-        user_key,
-        item_id,
-        source,
-        score,
-        score as strength
-    from {{ ref('training_candidates') }}
 ),
 
 matrix as (
     select
-        fitted.wall_number,
+        1 as wall_number,
         attributes.user_number,
         item_stats.item_number,
-        fitted.source,
-        fitted.score,
-        fitted.strength
+        training_candidates.source,
+        training_candidates.score
     from fitted
     inner join {{ ref('user_attributes') }} as attributes
-        on fitted.user_key = attributes.user_key
+        on training_candidates.user_key = attributes.user_key
     inner join {{ ref('item_stats') }} as item_stats
-        on fitted.item_id = item_stats.item_id
+        on training_candidates.item_id = item_stats.item_id
 ),
 
 popular_items as (
@@ -120,8 +93,7 @@ popular as (
         users.user_number,
         popular_items.item_number,
         'popular' as source,
-        popular_items.strength as score,
-        popular_items.strength
+        popular_items.strength as score
     from users
     inner join popular_items
         on users.wall_number = popular_items.wall_number
@@ -133,30 +105,26 @@ grouped as (
         users.user_number,
         group_items.item_number,
         group_items.group_kind as source,
-        group_items.strength as score,
-        group_items.strength
+        group_items.strength as score
     from users
     inner join group_items
         on
             users.wall_number = group_items.wall_number
             and group_items.group_kind = 'context'
             and users.context = group_items.group_id
-    where group_items.rank <= {{ count }}
     union all
     select
         users.wall_number,
         users.user_number,
         group_items.item_number,
         group_items.group_kind as source,
-        group_items.strength as score,
-        group_items.strength
+        group_items.strength as score
     from users
     inner join group_items
         on
             users.wall_number = group_items.wall_number
             and group_items.group_kind = 'segment'
             and users.segment_id = group_items.group_id
-    where group_items.rank <= {{ count }}
 ),
 
 favourites as (
@@ -187,8 +155,7 @@ category as (
         favourites.user_number,
         category_items.item_number,
         'category' as source,
-        round(favourites.share * category_items.share, 6) as score,
-        round(favourites.share * category_items.share, 6) as strength
+        round(favourites.share * category_items.share, 6) as score
     from favourites
     inner join category_items
         on
@@ -208,21 +175,40 @@ combined as (
     select * from category
 ),
 
--- A user who did not consent gets nothing personal.
-final as (
+earlier as (
     select
         combined.wall_number,
         combined.user_number,
         combined.item_number,
         combined.source,
         combined.score,
-        combined.strength
+        false as is_repeat
     from combined
     inner join users
         on
             combined.wall_number = users.wall_number
             and combined.user_number = users.user_number
-    where users.has_consent or combined.source = 'popular'
+    where users.has_consent
+),
+
+final as (
+    select
+        0 as wall_number,
+        user_number,
+        item_number,
+        source,
+        score,
+        is_repeat
+    from {{ ref('source_candidates') }}
+    union all
+    select
+        wall_number,
+        user_number,
+        item_number,
+        source,
+        score,
+        is_repeat
+    from earlier
 )
 
 select * from final

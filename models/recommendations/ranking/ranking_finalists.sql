@@ -1,4 +1,4 @@
-{%- set sources = ranking_sources() %}
+{%- set sources = var('sources') %}
 {%- set features = ranking_features() + ['repeated'] %}
 {%- set lists = ['for_you', 'discover'] %}
 {%- set parts = {'for_you': [], 'discover': []} %}
