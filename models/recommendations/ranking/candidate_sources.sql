@@ -71,7 +71,7 @@ matrix as (
         item_stats.item_number,
         training_candidates.source,
         training_candidates.score
-    from fitted
+    from {{ ref('training_candidates') }} as training_candidates
     inner join {{ ref('user_attributes') }} as attributes
         on training_candidates.user_key = attributes.user_key
     inner join {{ ref('item_stats') }} as item_stats
