@@ -24,7 +24,7 @@ from manyfaces.walls import WALL_ONLY, refuse_choice, split_variables
 
 DATABASE = "backtest.duckdb"
 # Lists are judged at 100, and after the items that a scope leaves out.
-LENGTHS = {"top_n": 120, "candidates_per_source": 200}
+LENGTHS = {"top_n": 120, "candidates_per_source": 120, "rerank_depth": 150}
 # Everything that the evaluation reads, and its own tests; the rest is tested by every other build.
 _EVALUATION = [
     "--select",
