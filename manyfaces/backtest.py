@@ -34,6 +34,8 @@ _EVALUATION = [
     "--exclude",
     "resource_type:unit_test",
 ]
+# The ranker learns from an earlier wall, with the segments that were known there.
+_SEGMENTS_ONLY = ["--select", "+segment_dates", "--resource-type", "model", "--resource-type", "seed"]
 _RESULTS = ["--select", "backtest_quality+", "backtest_uplift+", "production_strategies+"]
 _KEPT = {"recommendation_quality": "quality_at_wall", "segmentation_uplift": "uplift_at_wall"}
 
@@ -111,6 +113,12 @@ def backtest(
         if not build([*arguments, *WALL_ONLY], out):
             return False
         found = _find_folds(database, folds, days, wall, given_days)
+        earlier = found[0].as_of - timedelta(days=settings["prediction_days"])
+        print(f"\nsegments of {earlier}, for the ranker to learn with", file=out, flush=True)
+        if not build(
+            [*rest, "--vars", json.dumps(variables | {"as_of": str(earlier)}), *_SEGMENTS_ONLY], out
+        ):
+            return False
         for number, fold in enumerate(found, start=1):
             place = f"wall {number} of {len(found)}"
             print(f"\n{place}: {fold.as_of}, judged by {fold.days} days", file=out, flush=True)

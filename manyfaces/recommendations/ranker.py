@@ -79,6 +79,7 @@ def fit_logistic(
     *,
     penalty: float,
     offset: np.ndarray | float = 0.0,
+    start: np.ndarray | None = None,
     steps: int = 30,
 ) -> np.ndarray:
     """Fit a ridge-penalised logistic regression by Newton's method.
@@ -89,12 +90,13 @@ def fit_logistic(
         weights: (rows,) weight of each row.
         penalty: half of it times the squared length of the coefficients is added to the log loss.
         offset: (rows,) logit that is there already; the coefficients come on top of it.
+        start: (columns,) where to begin; zeros by default.
         steps: Newton steps at most; fewer once a step changes nothing.
 
     Returns:
         (columns,) coefficients.
     """
-    coefficients = np.zeros(design.shape[1])
+    coefficients = np.zeros(design.shape[1]) if start is None else start.copy()
     for _ in range(steps):
         probability = expit(offset + design @ coefficients)
         gradient = design.T @ (weights * (probability - taken)) + penalty * coefficients
@@ -105,7 +107,7 @@ def fit_logistic(
         # Far from the optimum a full Newton step can overshoot.
         step *= min(1.0, 5.0 / max(np.abs(step).max(), 1e-12))
         coefficients -= step
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < 1e-5:
             break
     return coefficients
 
@@ -133,17 +135,21 @@ def fit_linear(examples: Examples, seed: int) -> tuple[list[Weights], dict[str, 
     # Only the features themselves differ by segment: their squares would double what a small one has to bear.
     own = design[:, : 1 + examples.features.shape[1]]
 
+    names = [str(name) for name in np.unique(examples.segments) if name]
+    members_of = {name: np.flatnonzero(examples.segments == name) for name in names}
+
     def deviations(rows: np.ndarray, common: np.ndarray, penalty: float) -> dict[str, np.ndarray]:
         found = {}
-        for segment in np.unique(examples.segments[rows & (examples.segments != "")]):
-            members = rows & (examples.segments == segment)
-            found[str(segment)] = fit_logistic(
-                own[members],
-                taken[members],
-                examples.weights[members],
-                penalty=penalty,
-                offset=design[members] @ common,
-            )
+        for segment, members in members_of.items():
+            members = members[rows[members]]
+            if len(members):
+                found[segment] = fit_logistic(
+                    own[members],
+                    taken[members],
+                    examples.weights[members],
+                    penalty=penalty,
+                    offset=design[members] @ common,
+                )
         return found
 
     def loss(logits: np.ndarray, rows: np.ndarray) -> float:
@@ -151,20 +157,20 @@ def fit_linear(examples: Examples, seed: int) -> tuple[list[Weights], dict[str, 
         return float(np.average(losses, weights=examples.weights[rows]))
 
     measured: dict[str, float | str] = {}
-    penalty = None
+    penalty, common = None, None
     if out.any() and taken[~out].any():
         common = fit_logistic(design[~out], taken[~out], examples.weights[~out], penalty=1.0)
         measured["log_loss_common"] = best = loss(design[out] @ common, out)
         for tried in PENALTIES:
             logits = design @ common
             for segment, deviation in deviations(~out, common, tried).items():
-                members = examples.segments == segment
+                members = members_of[segment]
                 logits[members] += own[members] @ deviation
             measured[f"log_loss_penalty_{tried:g}"] = value = loss(logits[out], out)
             if value < best:
                 best, penalty = value, tried
     measured["segment_penalty"] = "none" if penalty is None else penalty
-    common = fit_logistic(design, taken, examples.weights, penalty=1.0)
+    common = fit_logistic(design, taken, examples.weights, penalty=1.0, start=common)
 
     def unstandardised(coefficients: np.ndarray, segment: str, members: np.ndarray) -> Weights:
         scaled = coefficients[1:] / spread
@@ -183,7 +189,7 @@ def fit_linear(examples: Examples, seed: int) -> tuple[list[Weights], dict[str, 
         for segment, deviation in deviations(everyone, common, penalty).items():
             combined = common.copy()
             combined[: len(deviation)] += deviation
-            weights.append(unstandardised(combined, segment, examples.segments == segment))
+            weights.append(unstandardised(combined, segment, members_of[segment]))
     return weights, measured
 
 

@@ -23,9 +23,7 @@ SCHEMA = {
 NONE = "none"
 
 
-def with_segmentation(
-    frame: pl.DataFrame, members: pl.DataFrame, strengths: pl.DataFrame
-) -> pl.DataFrame:
+def with_segmentation(frame: pl.DataFrame, members: pl.DataFrame, strengths: pl.DataFrame) -> pl.DataFrame:
     """Put another segmentation into features.
 
     Args:
@@ -38,7 +36,9 @@ def with_segmentation(
     """
     return (
         frame.drop("segment_id", "in_segment")
-        .join(members.select("user_number", "segment_id"), on="user_number", how="left", maintain_order="left")
+        .join(
+            members.select("user_number", "segment_id"), on="user_number", how="left", maintain_order="left"
+        )
         .join(
             strengths.select("segment_id", "item_number", in_segment=pl.col("strength").cast(pl.Float32)),
             on=["segment_id", "item_number"],

@@ -48,7 +48,9 @@ def training_table(
     Returns:
         Columns of TRAINING_SCHEMA, by source and user, best first.
     """
-    known = matrix_users.join(training_matrix.select("user_index").unique(), on="user_index").sort("user_index")
+    known = matrix_users.join(training_matrix.select("user_index").unique(), on="user_index").sort(
+        "user_index"
+    )
     places = known.select("user_index").with_row_index("place")
     pairs = training_matrix.join(places, on="user_index").select(
         user_index=pl.col("place").cast(pl.Int64), item_index="item_index", affinity="affinity"
@@ -81,7 +83,9 @@ def training_table(
                 users,
                 texts,
                 pl.DataFrame(schema={"user_key": pl.String, "item_id": pl.String, "weight": pl.Float64}),
-                pl.DataFrame(schema={"item_id": pl.String, "modality": pl.String, "vector": pl.List(pl.Float32)}),
+                pl.DataFrame(
+                    schema={"item_id": pl.String, "modality": pl.String, "vector": pl.List(pl.Float32)}
+                ),
                 store_dir,
                 count=content_count,
                 vectors_from="text",

@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
--- Who was in which segment at both walls of the ranker; where segments have no history yet, the first known.
+-- Who was in which segment at both walls of the ranker: the backtest builds segments at the earlier one, too.
 with segment_dates as (
     select * from {{ ref('segment_dates') }}
     where not is_unassigned
@@ -20,14 +20,12 @@ final as (
         walls.wall_number,
         segment_dates.segmentation,
         users.user_number,
-        coalesce(
-            max_by(segment_dates.segment_id, segment_dates.as_of) filter (where segment_dates.as_of <= walls.wall_at),
-            min_by(segment_dates.segment_id, segment_dates.as_of)
-        ) as segment_id
+        max_by(segment_dates.segment_id, segment_dates.as_of) as segment_id
     from segment_dates
     cross join walls
     inner join users
         on segment_dates.user_key = users.user_key
+    where segment_dates.as_of <= walls.wall_at
     group by walls.wall_number, segment_dates.segmentation, users.user_number
 )
 

@@ -15,19 +15,26 @@ segment_dates as (
     where segmentation = '{{ var("default_segmentation") }}' and not is_unassigned
 ),
 
--- The segment known at the wall, or the first known after it where segments have no history yet.
+-- The segment as it was known at the wall: what followed it must not speak from there.
 dated as (
     select
         walls.wall_number,
         segment_dates.user_key,
-        coalesce(
-            max_by(segment_dates.segment_id, segment_dates.as_of) filter (where segment_dates.as_of <= walls.wall_at),
-            min_by(segment_dates.segment_id, segment_dates.as_of)
-        ) as segment_id
+        max_by(segment_dates.segment_id, segment_dates.as_of) as segment_id
     from segment_dates
     cross join walls
-    where segment_dates.as_of <= (select max(walls.wall_at) from walls)
+    where segment_dates.as_of <= walls.wall_at
     group by walls.wall_number, segment_dates.user_key
+),
+
+-- The first build kept no segments of the earlier wall.
+past as (
+    select
+        1 as wall_number,
+        user_key,
+        segment_id
+    from {{ ref('past_placed_users') }}
+    where segmentation = '{{ var("default_segmentation") }}'
 ),
 
 contexts as (
@@ -51,7 +58,7 @@ final as (
         walls.wall_number,
         users.user_number,
         users.has_consent,
-        dated.segment_id,
+        coalesce(dated.segment_id, past.segment_id) as segment_id,
         contexts.context,
         coalesce(active.items, 0) as items,
         coalesce(active.new_items, 0) as new_items,
@@ -63,6 +70,10 @@ final as (
         on
             users.user_key = dated.user_key
             and walls.wall_number = dated.wall_number
+    left join past
+        on
+            users.user_key = past.user_key
+            and walls.wall_number = past.wall_number
     left join contexts
         on
             users.user_number = contexts.user_number
