@@ -5,7 +5,7 @@
 {% macro fallback_level(source, user_events) -%}
     case
         when {{ source }} in ('popular', 'rising', 'rule') then 3
-        when {{ source }} in ('segment', 'attribute', 'social', 'context') then 2
+        when {{ source }} in ('segment', 'distinctive', 'attribute', 'social', 'context') then 2
         when {{ user_events }} < {{ var('thin_history_events') }} then 1
         else 0
     end

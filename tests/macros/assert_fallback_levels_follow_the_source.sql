@@ -9,6 +9,7 @@ with expected (source, user_events, fallback_level) as (
     ('category', 100, 0),
     ('new_item', 0, 1),
     ('segment', 100, 2),
+    ('distinctive', 100, 2),
     ('attribute', 0, 2),
     ('social', 0, 2),
     ('context', 100, 2),
