@@ -206,6 +206,17 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
             "raise the first or lower the second.",
         ),
         (
+            {"rerank_depth": 10, "top_n": 20},
+            "rerank_depth (10) is below top_n (20), so lists could not be filled; "
+            "raise the first or lower the second.",
+        ),
+        (
+            {"exploration_slots": 21, "top_n": 20},
+            "exploration_slots (21) is above top_n (20); a list has no such places, so lower the first.",
+        ),
+        ({"diversity": 1}, "var diversity is 1 but must be below 1."),
+        ({"tail_share": 1.5}, "var tail_share is 1.5 but must be at most 1."),
+        (
             {
                 "fusion_weights": {
                     "categories": 0,
@@ -232,6 +243,10 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
         "no-date",
         "limits",
         "candidates",
+        "depth",
+        "slots",
+        "too-diverse",
+        "all-tail-and-more",
         "weights",
         "segmentation",
         "no-whole-number",
