@@ -143,10 +143,15 @@ from_lists as (
             and listed.item_number = met.item_number
 ),
 
-final as (
+combined as (
     select * from consented
     union all
     select * from from_lists
+),
+
+final as (
+    select * from combined
+    where source in ('{{ var("sources") | join("', '") }}')
 )
 
 select * from final
