@@ -16,7 +16,7 @@ filled as (
 narrowest as (
     select
         cells.user_key,
-        max_by(cells.cell, cells.level) as cell
+        max_by(cells.cell, cells.attribute_count) as cell
     from cells
     inner join filled
         on cells.cell = filled.cell

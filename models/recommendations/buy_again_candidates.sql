@@ -1,5 +1,6 @@
 {#- Weight of the item's interval beside the user's own: as if so many own repeats had shown it. -#}
 {%- set prior_repeats = 3 %}
+{%- set horizon_days = var('prediction_days') %}
 
 with affinity as (
     select * from {{ ref('user_item_affinity') }}
@@ -47,17 +48,30 @@ intervals as (
     where affinity.affinity > 0 and item_stats.is_active
 ),
 
--- DUE
+-- 1 while the next time is expected within the coming days and not overdue by more than one interval; 0 if unknown.
+expected as (
+    select
+        *,
+        case
+            when interval_days is null then 0
+            else
+                exp(-greatest(0, interval_days - days_since - {{ horizon_days }}) / {{ horizon_days }}.0e0)
+                * exp(-greatest(0, days_since / interval_days - 2) / 2.0e0)
+        end as due
+    from intervals
+),
+
+-- Habit leads; that an item is due moves it by a fifth at most.
 eligible as (
     select
         user_key,
-        round(ln(1 + decayed_events) + 0.3e0 * ln(1 + recent_events), 6) as score,
+        round((ln(1 + decayed_events) + 0.3e0 * ln(1 + recent_events)) * (1 + 0.2e0 * due), 6) as score,
         last_positive_event_at,
         -item_number as use_order,
         item_id,
         positive_events,
         round(interval_days, 1) as interval_days
-    from intervals
+    from expected
 ),
 
 strongest as (

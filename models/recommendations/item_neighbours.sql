@@ -3,25 +3,30 @@
 {#- Pulled towards zero where few users stand behind it. -#}
 {%- set cosine = 'counted.weight / (counted.norm * counted.neighbour_norm) '
     ~ '* counted.together_users / (counted.together_users + 3.0e0)' %}
-{#- Log-likelihood ratio of Dunning (1993) for the four cells of has this and has that; 0 where they avoid each other. -#}
+{#- Log-likelihood ratio of Dunning (1993), of having the one and having the other; 0 where they avoid each other. -#}
+{%- set both = 'counted.together_users' %}
 {%- set cells = [
-    'counted.together_users', 'counted.users - counted.together_users', 'counted.neighbour_users - counted.together_users',
-    'counted.all_users - counted.users - counted.neighbour_users + counted.together_users',
+    both,
+    'counted.users - ' ~ both,
+    'counted.neighbour_users - ' ~ both,
+    'counted.all_users - counted.users - counted.neighbour_users + ' ~ both,
 ] %}
 {%- set margins = [
-    'counted.users', 'counted.all_users - counted.users', 'counted.neighbour_users',
+    'counted.users',
+    'counted.all_users - counted.users',
+    'counted.neighbour_users',
     'counted.all_users - counted.neighbour_users',
 ] %}
-{%- set ratio %}2 * (counted.all_users * ln(counted.all_users)
-    {%- for cell in cells %} + ({{ cell }}) * ln(greatest({{ cell }}, 1)){% endfor %}
-    {%- for margin in margins %} - ({{ margin }}) * ln(greatest({{ margin }}, 1)){% endfor %}){% endset %}
-{%- set scores = {
-    'cosine': cosine,
-    'bm25': cosine,
-    'log_likelihood': 'case when counted.together_users * counted.all_users > counted.users * counted.neighbour_users '
-        ~ 'then 1 - 1 / (1 + ' ~ ratio ~ ') else 0 end',
-} %}
-{%- set weight_of_pairs = stable_sum('round(left_items.weight * right_items.weight, 6)') if similarity == 'bm25' else 'count(*)' %}
+{%- set terms = ['counted.all_users * ln(counted.all_users)'] %}
+{%- for cell in cells %}{% do terms.append('+ (' ~ cell ~ ') * ln(greatest(' ~ cell ~ ', 1))') %}{% endfor %}
+{%- for margin in margins %}{% do terms.append('- (' ~ margin ~ ') * ln(greatest(' ~ margin ~ ', 1))') %}{% endfor %}
+{%- set log_likelihood = 'case when ' ~ both ~ ' * counted.all_users > counted.users * counted.neighbour_users '
+    ~ 'then 1 - 1 / (1 + 2 * (' ~ terms | join(' ') ~ ')) else 0 end' %}
+{%- set scores = {'cosine': cosine, 'bm25': cosine, 'log_likelihood': log_likelihood} %}
+{%- set pair_weight = 'count(*)' %}
+{%- if similarity == 'bm25' %}
+    {%- set pair_weight = stable_sum('round(left_items.weight * right_items.weight, 6)') %}
+{%- endif %}
 
 with top_items as (
     select * from {{ ref('user_top_items') }}
@@ -35,7 +40,7 @@ item_stats as (
     select * from {{ ref('item_stats') }}
 ),
 
-{%- if similarity == 'bm25' %}
+{% if similarity == 'bm25' %}
     -- A user's entries weigh less the more items the user and the item have (Robertson and Zaragoza 2009).
     lengths as (
         select
@@ -72,7 +77,7 @@ item_stats as (
         inner join breadths
             on top_items.user_index = breadths.user_index
     ),
-{%- else %}
+{% else %}
     entries as (
         select
             user_index,
@@ -80,7 +85,7 @@ item_stats as (
             1 as weight
         from top_items
     ),
-{%- endif %}
+{% endif %}
 
 item_users as (
     select
@@ -101,7 +106,7 @@ pairs as (
         left_items.item_index as left_index,
         right_items.item_index as right_index,
         count(*) as together_users,
-        {{ weight_of_pairs }} as weight
+        {{ pair_weight }} as weight
     from entries as left_items
     inner join entries as right_items
         on

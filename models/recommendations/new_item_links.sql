@@ -81,7 +81,7 @@ compared as (
         new_items.item_number,
         old_texts.text_index,
         old_texts.users,
-        round({{ cosine('new_vectors.vector', 'old_vectors.vector') }}, 6) as cosine
+        round(cast({{ cosine('new_vectors.vector', 'old_vectors.vector') }} as double), 6) as cosine
     from new_items
     inner join old_texts
         on new_items.category = old_texts.category

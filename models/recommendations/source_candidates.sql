@@ -18,7 +18,8 @@ item_stats as (
 ),
 
 candidates as (
-    {% for source in var('sources') %}
+    {#- An unknown name stops the run in check_config, which comes later than this. -#}
+    {% for source in var('sources') if source in source_models() %}
         {% if source in learned %}
             select
                 user_key,

@@ -1,25 +1,25 @@
 {{ config(materialized=stored_if_used('attribute')) }}
 
 {%- set columns = var('attribute_columns') %}
+{%- set parts = [] %}
+{%- for column in columns %}
+    {%- do parts.append("'" ~ column | replace('_', ' ') ~ " ' || " ~ column) %}
+{%- endfor %}
 
 with users as (
     select * from {{ ref('user_attributes') }}
+    where has_consent
 ),
 
--- A cell is written as its attributes; one that the user does not state is left out of it.
-levels as (
+-- A cell is written as its attributes; one that the user does not state is null, and concat_ws leaves it out.
+prefixes as (
     {% for column in columns %}
         select
             user_key,
-            {{ loop.index }} as level,
-            concat_ws(', '
-                {%- for part in columns[:loop.index] -%}
-                    , {{ "case when " ~ part ~ " is not null then '" ~ (part | replace('_', ' ')) ~ " ' || " ~ part ~ " end" }}
-                {%- endfor -%}
-            ) as cell,
+            {{ loop.index }} as attribute_count,
+            concat_ws(', ', {{ parts[:loop.index] | join(', ') }}) as cell,
             positive_events
         from users
-        where has_consent
         {{ "union all" if not loop.last }}
     {% endfor %}
 ),
@@ -28,9 +28,9 @@ stated as (
     select
         user_key,
         cell,
-        max(level) as level,
+        max(attribute_count) as attribute_count,
         max(positive_events) as positive_events
-    from levels
+    from prefixes
     where cell <> ''
     group by user_key, cell
 ),
@@ -39,7 +39,7 @@ final as (
     select
         user_key,
         cell,
-        level,
+        attribute_count,
         positive_events,
         count(*) filter (where positive_events > 0) over (partition by cell) as cell_users
     from stated

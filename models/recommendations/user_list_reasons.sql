@@ -28,26 +28,7 @@ segment_sizes as (
 
 -- The row that the list row comes from.
 evidence as (
-    select
-        candidates.user_key,
-        candidates.item_id,
-        candidates.source,
-        candidates.evidence_kind,
-        candidates.evidence_id,
-        candidates.evidence_count,
-        candidates.evidence_value
-    from {{ ref('source_candidates') }} as candidates
-    inner join (
-        select distinct
-            user_key,
-            item_id,
-            source
-        from lists
-    ) as listed
-        on
-            candidates.user_key = listed.user_key
-            and candidates.item_id = listed.item_id
-            and candidates.source = listed.source
+    select * from {{ ref('source_candidates') }}
 ),
 
 affinity as (
@@ -95,7 +76,7 @@ anchors as (
 ),
 
 -- A learned source names no evidence itself; where an own item stands beside the recommended one, that is it.
-evidenced as (
+joined as (
     select
         lists.*,
         assignments.segment_id,
@@ -103,16 +84,12 @@ evidenced as (
         users.positive_events as user_events,
         item_stats.title,
         affinity.last_positive_event_at,
-        case
-            when anchors.anchor_item_id is not null then 'item'
-            else coalesce(evidence.evidence_kind, 'everyone')
-        end as evidence_kind,
-        coalesce(anchors.anchor_item_id, evidence.evidence_id) as evidence_id,
-        case
-            when anchors.anchor_item_id is not null then anchors.together_users
-            else coalesce(evidence.evidence_count, case when evidence.evidence_kind is null then item_stats.users end)
-        end as evidence_count,
-        evidence.evidence_value
+        evidence.evidence_kind,
+        evidence.evidence_id,
+        evidence.evidence_count,
+        evidence.evidence_value,
+        case when lists.source = 'collaborative' then anchors.anchor_item_id end as anchor_item_id,
+        anchors.together_users
     from lists
     inner join users
         on lists.user_key = users.user_key
@@ -131,12 +108,35 @@ evidenced as (
         on
             lists.user_key = anchors.user_key
             and lists.item_id = anchors.item_id
-            and lists.source = 'collaborative'
     left join affinity
         on
             lists.user_key = affinity.user_key
             and lists.item_id = affinity.item_id
-            and lists.source = 'buy_again'
+),
+
+-- The item and the segment that a reason names stand in columns of their own: a condition on the kind inside a left
+-- join would make the engine pair far more rows.
+evidenced as (
+    select
+        user_key,
+        list,
+        rank,
+        item_id,
+        title,
+        score,
+        source,
+        is_repeat,
+        segment_id,
+        segment_name,
+        user_events,
+        last_positive_event_at,
+        case when anchor_item_id is null then evidence_kind else 'item' end as evidence_kind,
+        coalesce(anchor_item_id, evidence_id) as evidence_id,
+        coalesce(anchor_item_id, case when evidence_kind = 'item' then evidence_id end) as evidence_item_id,
+        case when evidence_kind = 'segment' then evidence_id end as evidence_segment_id,
+        case when anchor_item_id is null then evidence_count else together_users end as evidence_count,
+        evidence_value
+    from joined
 ),
 
 final as (
@@ -162,7 +162,8 @@ final as (
             when 'item'
                 then
                     case evidenced.source
-                        when 'content' then 'Described much like ' || evidence_items.title || ' from this user''s history'
+                        when 'content'
+                            then 'Described much like ' || evidence_items.title || ' from this user''s history'
                         when 'new_item'
                             then 'New, described much like ' || evidence_items.title || ' from this user''s history'
                         else
@@ -182,7 +183,8 @@ final as (
                 then
                     'Among the items most taken in ' || evidenced.evidence_id || ', by '
                     || {{ counted_text('evidenced.evidence_count', 'user') }}
-                    || '; ' || cast(round(100 * evidenced.evidence_value) as integer) || ' % of this user''s history is there'
+                    || '; ' || cast(round(100 * evidenced.evidence_value) as integer)
+                    || ' % of this user''s history is there'
             when 'context'
                 then
                     'Often taken in ' || evidenced.evidence_id || ': '
@@ -226,13 +228,9 @@ final as (
         evidenced.is_exploration
     from evidenced
     left join item_stats as evidence_items
-        on
-            evidenced.evidence_id = evidence_items.item_id
-            and evidenced.evidence_kind = 'item'
+        on evidenced.evidence_item_id = evidence_items.item_id
     left join segment_sizes
-        on
-            evidenced.evidence_id = segment_sizes.segment_id
-            and evidenced.evidence_kind = 'segment'
+        on evidenced.evidence_segment_id = segment_sizes.segment_id
 )
 
 select * from final

@@ -230,8 +230,8 @@ def wrong_fallback_levels(build: Build) -> list[tuple]:
         from marts.user_recommendations as recommendations
         join features.user_attributes using (user_key)
         where fallback_level <> case
-            when source = 'popular' then 3
-            when source = 'segment' then 2
+            when source in ('popular', 'rising') then 3
+            when source in ('segment', 'distinctive', 'context', 'attribute') then 2
             when positive_events < 5 then 1
             else 0
         end
