@@ -19,6 +19,7 @@ def model(dbt, session):
         "interest_medoids": dbt.ref("interest_medoids"),
         "collaborative_candidates": dbt.ref("collaborative_candidates"),
         "content_candidates": dbt.ref("content_candidates"),
+        "rating_predictions": dbt.ref("rating_predictions"),
     }
     runs = {
         name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
