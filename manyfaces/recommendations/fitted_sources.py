@@ -17,7 +17,6 @@ from manyfaces.embeddings.encoders.registry import resolve_encoders
 from manyfaces.keeping import Plan
 from manyfaces.recommendations import alternating, graph_filter, user_neighbours
 from manyfaces.recommendations.tables import FittedSource, History
-from manyfaces.recommendations.top_items import ScoreBlocks
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 
@@ -84,9 +83,15 @@ def variational_source(history: History, runs: Sequence[str], store_dir: str) ->
     if len(runs) != 1 and history.matrix.nnz:
         raise ValueError("sources names variational, but user_vae_embeddings is empty: build it.")
 
-    def blocks() -> ScoreBlocks:
-        item_ids = np.array(history.item_ids.to_list(), dtype=np.str_)
-        return variational.score_blocks(history.matrix, item_ids, ArtifactStore(store_dir).load(runs[0]))
+    item_ids = np.array(history.item_ids.to_list(), dtype=np.str_)
+
+    @cache
+    def artifact() -> Artifact:
+        return ArtifactStore(store_dir).load(runs[0])
+
+    def evidence(users: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        known = np.isin(item_ids, artifact().arrays["item_ids"]) if len(users) else np.zeros(0, np.int64)
+        return _own_items(np.diff(history.matrix[:, known].indptr))(users, items)
 
     return FittedSource(
         name="variational",
@@ -95,9 +100,9 @@ def variational_source(history: History, runs: Sequence[str], store_dir: str) ->
         parameters={"autoencoder": list(runs)},
         # Items of the fit are found by their id.
         data=fingerprint(history.item_ids),
-        blocks=blocks,
+        blocks=lambda: variational.score_blocks(history.matrix, item_ids, artifact()),
         evidence_kind="history",
-        evidence=_own_items(np.diff(history.matrix.indptr)),
+        evidence=evidence,
     )
 
 
