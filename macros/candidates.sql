@@ -16,6 +16,11 @@
         'social': 'social_candidates',
         'attribute': 'attribute_candidates',
         'new_item': 'new_item_candidates',
+        'als': 'als_candidates',
+        'graph_filter': 'graph_filter_candidates',
+        'variational': 'variational_candidates',
+        'next_item': 'next_item_candidates',
+        'user_neighbour': 'user_neighbour_candidates',
     }) }}
 {%- endmacro %}
 

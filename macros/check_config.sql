@@ -85,6 +85,8 @@
         'collaborative_max_items': {'type': 'integer', 'low': 1},
         'collaborative_memory_mb': {'type': 'integer', 'low': 1},
         'ease_regularisation': {'type': 'number', 'above': 0},
+        'als_groups': {'type': 'text', 'one_of': ['none', 'segments']},
+        'user_neighbours': {'type': 'integer', 'low': 1},
         'content_vectors': {'type': 'text'},
         'neighbour_items_per_user': {'type': 'integer', 'low': 2},
         'max_item_pairs': {'type': 'integer', 'low': 1},

@@ -34,7 +34,7 @@ VERSIONS = {
     "ease_items": ease.MODEL_VERSION,
     "graph_filter": graph_filter.MODEL_VERSION,
     "als": alternating.MODEL_VERSION,
-    "variational": "variational-1",
+    "variational": "variational-2",
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh, qr
 
-from manyfaces.recommendations.top_items import ScoreBlocks, entry_rows
+from manyfaces.recommendations.top_items import ScoreBlocks, entry_rows, lower_bound
 
 MODEL_VERSION = "graph_filter-1"
 BLOCK_USERS = 512
@@ -102,9 +102,16 @@ def strongest_links(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
     parts = [sparse.csr_array((0, items), dtype=np.float32)]
     for start in range(0, items, BLOCK_ITEMS):
         links = (columns[start : start + BLOCK_ITEMS] @ matrix).toarray()
-        if count < items:
-            links[links < np.partition(links, items - count, axis=1)[:, items - count, None]] = 0
-        parts.append(sparse.csr_array(links))
+        row, column = np.nonzero((links > 0) & (links >= lower_bound(links, min(count, items))))
+        values = links[row, column]
+        order = np.lexsort((-values, row))
+        # Who has fewer than `count` links keeps all of them.
+        place = np.searchsorted(row, np.arange(len(links))) + count - 1
+        is_full = np.bincount(row, minlength=len(links)) >= count
+        weakest = np.zeros(len(links), links.dtype)
+        weakest[is_full] = values[order[place[is_full]]]
+        kept = values >= weakest[row]
+        parts.append(sparse.csr_array((values[kept], (row[kept], column[kept])), shape=links.shape))
     return sparse.vstack(parts, "csr")
 
 

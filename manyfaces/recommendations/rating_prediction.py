@@ -28,7 +28,7 @@ class RatingParameters:
         dims: Length of the factors; 0 leaves the biases alone.
         iterations: Passes over users and items.
         regularisation: Weight of the penalty, in ratings; above 0.
-        seed: Seed of the first item factors and of the ratings that are held out.
+        seed: Seed of the first item factors.
     """
 
     dims: int = 16
@@ -130,21 +130,20 @@ def solve_ratings(deviations: sparse.csr_array, fixed: np.ndarray, regularisatio
 
 
 def held_out_errors(
-    ratings: sparse.csr_array, parameters: RatingParameters, scale: tuple[float, float], share: float = 0.1
+    ratings: sparse.csr_array, held_out: np.ndarray, parameters: RatingParameters, scale: tuple[float, float]
 ) -> dict[str, float]:
-    """Fit on most of the ratings and measure the errors on the others, beside a model of biases alone.
+    """Fit on some of the ratings and measure the errors on the others, beside a model of biases alone.
 
     Args:
         ratings: (users, items) CSR; every stored entry is a rating.
+        held_out: (entries,) bool, ratings that are predicted, in stored order.
         parameters: See RatingParameters.
         scale: Lowest and highest rating.
-        share: Share of the ratings that is held out, at random.
 
     Returns:
         ratings (held out), mean_absolute_error, root_mean_squared_error, and both of the bias model with the
-        prefix bias_; empty if nothing can be held out.
+        prefix bias_; empty if nothing is held out, or everything.
     """
-    held_out = np.random.default_rng(parameters.seed).random(ratings.nnz) < share
     if not held_out.any() or held_out.all():
         return {}
     users, items = entry_rows(ratings), ratings.indices

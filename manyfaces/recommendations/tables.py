@@ -4,9 +4,10 @@ Users and items travel as positions in `matrix_users` and `matrix_items`; keys c
 kept in the artefact store, so that a build whose inputs have not changed only loads them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,8 +15,15 @@ from scipy import sparse
 
 from manyfaces.embeddings.pooling import pool_vectors
 from manyfaces.frames import sparse_matrix, vectors_of
+from manyfaces.progress import stage
 from manyfaces.recommendations import choice, content
-from manyfaces.recommendations.top_items import ScoreBlocks
+from manyfaces.recommendations.top_items import (
+    DECIMALS,
+    RankedItems,
+    ScoreBlocks,
+    empty_ranking,
+    rank_blocks,
+)
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
 COLLABORATIVE_SCHEMA = {
@@ -34,6 +42,19 @@ CONTENT_SCHEMA = {
     "source": pl.String,
     "score": pl.Float64,
     "evidence_item_id": pl.String,
+    "run_id": pl.String,
+    "model_version": pl.String,
+}
+FITTED_SCHEMA = {
+    "user_key": pl.String,
+    "item_id": pl.String,
+    "source": pl.String,
+    "score": pl.Float64,
+    "is_repeat": pl.Boolean,
+    "evidence_kind": pl.String,
+    "evidence_id": pl.String,
+    "evidence_count": pl.Int64,
+    "evidence_value": pl.Float64,
     "run_id": pl.String,
     "model_version": pl.String,
 }
@@ -100,6 +121,84 @@ def read_history(
         allowed=items["is_active"].fill_null(False).to_numpy().astype(bool),
         matrix=matrix,
         seen=sparse_matrix(seen_pairs.with_columns(seen=pl.lit(1.0)), *shape),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedSource:
+    """A source of candidates that scores all items for all users, and what its rows point to.
+
+    Attributes:
+        name: Name of the source, also the first part of its run ids.
+        algorithm: What is fitted, in words.
+        version: Changed whenever the scores change.
+        parameters: What decides the scores besides the data.
+        data: Fingerprint of what is read besides the History.
+        blocks: Gives the scores; called only if no list is stored for the same parameters and data.
+        evidence_kind: `history` or `user`: what evidence_count counts.
+        evidence: Gives evidence_count (int) and evidence_value (float, NaN for none) of (users, items); both
+            (rows,), users rising.
+        segment_ids: (users,) segment of each user, for a source that gives members without a history the
+            taste of their segment; None for the others.
+        log: The training that stands behind the scores, a dict per epoch.
+    """
+
+    name: str
+    algorithm: str
+    version: str
+    parameters: Mapping[str, Any]
+    data: str
+    blocks: Callable[[], ScoreBlocks]
+    evidence_kind: str
+    evidence: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    segment_ids: pl.Series | None = None
+    log: Sequence[Mapping[str, Any]] = ()
+
+
+def fitted_table(history: History, source: FittedSource, store_dir: str, *, count: int) -> pl.DataFrame:
+    """Give the candidates of a fitted source for all users.
+
+    Args:
+        history: who likes what.
+        source: gives the scores.
+        store_dir: folder of the artefact store.
+        count: at most this many new and this many repeated items per user.
+
+    Returns:
+        Columns of FITTED_SCHEMA, by user, new before repeated, best first.
+    """
+    parameters = {**source.parameters, "count": count}
+    data_fingerprint = fingerprint(history.data_fingerprint, source.data)
+
+    def compute() -> Artifact:
+        ranked: RankedItems = empty_ranking()
+        if history.matrix.data.any():
+            with stage(f"{source.name} candidates") as progress:
+                ranked = rank_blocks(source.blocks(), history.matrix, history.seen, history.allowed, count)
+                progress.rows = len(ranked["score"])
+        counts, values = source.evidence(ranked["user_index"], ranked["item_index"])
+        ranked |= {"evidence_count": counts.astype(np.int64), "evidence_value": values.round(DECIMALS)}
+        artifact = _artifact(source.algorithm, parameters, data_fingerprint, ranked)
+        artifact.meta["log"] = list(source.log)
+        return artifact
+
+    kind, identity = pl.lit(source.evidence_kind), pl.lit(None, pl.String)
+    if source.segment_ids is not None:
+        without_history = pl.col("evidence_count") == 0
+        kind = pl.when(without_history).then(pl.lit("segment")).otherwise(kind)
+        own_segment = pl.col("user_index").map_batches(source.segment_ids.gather, pl.String)
+        identity = pl.when(without_history).then(own_segment)
+    return _table(
+        history,
+        store_dir,
+        source.name,
+        fingerprint(source.version, parameters, data_fingerprint),
+        compute,
+        source.version,
+        FITTED_SCHEMA,
+        evidence_kind=kind,
+        evidence_id=identity,
+        evidence_value=pl.col("evidence_value").fill_nan(None),
     )
 
 

@@ -37,9 +37,6 @@ def empty_ranking() -> RankedItems:
 def top_columns(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the highest positive scores of every row without sorting the rows.
 
-    The highest of each of many groups of columns are themselves scores, so the `count`-th highest of those is
-    a bound that the `count`-th highest score reaches. Two passes over the scores leave little to sort.
-
     Args:
         scores: (rows, columns) finite floats; -inf marks what must not come.
         count: at most this many per row.
@@ -52,14 +49,30 @@ def top_columns(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray,
     count = min(count, columns)
     if rows == 0 or count <= 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    # A score that rounds to the same number as the bound may win a tie.
+    bound = np.maximum(lower_bound(scores, count) - 2 / _SCALE, 0)
+    row, column = np.divmod(np.flatnonzero((scores > 0) & (scores >= bound)), columns)
+    return top_entries(row, column, scores[row, column], count)
+
+
+def lower_bound(scores: np.ndarray, count: int) -> np.ndarray:
+    """Find a number that the `count` highest scores of a row reach, and not many others.
+
+    The highest of each of many groups of columns are themselves scores, so the `count`-th highest of those is
+    such a number. That is one pass over the scores, where a partition of whole rows takes many.
+
+    Args:
+        scores: (rows, columns); at least one row.
+        count: 1 to columns.
+
+    Returns:
+        (rows, 1).
+    """
+    rows, columns = scores.shape
     width = max(min(columns // (4 * count), GROUP_COLUMNS), 1)
     groups = columns // width
     highest = scores[:, : groups * width].reshape(rows, width, groups).max(axis=1)
-    highest = np.partition(highest, groups - count, axis=1)[:, groups - count, None]
-    # A score that rounds to the same number as the bound may win a tie.
-    bound = np.maximum(highest - 2 / _SCALE, 0)
-    row, column = np.divmod(np.flatnonzero((scores > 0) & (scores >= bound)), columns)
-    return top_entries(row, column, scores[row, column], count)
+    return np.partition(highest, groups - count, axis=1)[:, groups - count, None]
 
 
 def top_entries(
@@ -139,17 +152,17 @@ def rank_blocks(
     for start, scores in blocks:
         users, items = scores.shape
         rows = slice(start, start + users)
-        for row, column, score, is_repeat in rank_block(
-            scores, liked[rows, :items], seen[rows, :items], allowed[:items], count
-        ):
-            found.append(
-                {
-                    "user_index": (start + row).astype(np.int32),
-                    "item_index": column.astype(np.int32),
-                    "score": score,
-                    "is_repeat": np.full(len(row), is_repeat),
-                }
-            )
-    table = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-    order = np.lexsort((table["is_repeat"], table["user_index"]))
-    return {name: values[order] for name, values in table.items()}
+        new, repeated = rank_block(scores, liked[rows, :items], seen[rows, :items], allowed[:items], count)
+        is_repeat = np.repeat([False, True], [len(new[0]), len(repeated[0])])
+        row, column, score = (np.concatenate(parts) for parts in zip(new[:3], repeated[:3], strict=True))
+        # Block by block: all rows at once would take their memory several times.
+        order = np.lexsort((is_repeat, row))
+        found.append(
+            {
+                "user_index": (start + row[order]).astype(np.int32),
+                "item_index": column[order].astype(np.int32),
+                "score": score[order],
+                "is_repeat": is_repeat[order],
+            }
+        )
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}

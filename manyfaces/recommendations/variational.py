@@ -15,7 +15,7 @@ from manyfaces.embeddings.training import fixed_threads
 from manyfaces.recommendations.top_items import ScoreBlocks
 from manyfaces.store import Artifact
 
-MODEL_VERSION = "variational-1"
+MODEL_VERSION = "variational-2"
 BLOCK_USERS = 512
 
 
@@ -32,7 +32,8 @@ def score_blocks(
 
     Yields:
         First user of the block and the (users of the block, items) float32 scores: how many times as likely
-        as by chance the item is the next one; 0 for items that the fit did not know.
+        as by chance the item is the next one; 0 for items that the fit did not know, and for users without
+        an item that it knew.
     """
     users, items = matrix.shape
     network = stored_network(artifact, VariationalAutoencoder)
@@ -55,5 +56,7 @@ def score_blocks(
             with fixed_threads(), torch.inference_mode():
                 decoded = network.decoder(network.vectors(torch.from_numpy(rows)))
                 shares = torch.softmax(decoded, dim=1).numpy() * len(fitted)
+            # From nothing the decoder makes what is usual, which is no reason to recommend it.
+            shares *= rows.any(axis=1, keepdims=True)
             scores[:, positions[known]] = shares[:, known]
         yield start, scores

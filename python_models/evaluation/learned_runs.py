@@ -19,11 +19,14 @@ def model(dbt, session):
         "interest_medoids": dbt.ref("interest_medoids"),
         "collaborative_candidates": dbt.ref("collaborative_candidates"),
         "content_candidates": dbt.ref("content_candidates"),
+        "rating_predictions": dbt.ref("rating_predictions"),
     }
     runs = {
         name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
         for name, table in tables.items()
     }
+    for name, run_id in dbt.ref("fitted_source_runs").fetchall():
+        runs[name] = [*runs.get(name, []), run_id]
     # Only fused vectors have a run of their own: others lie in the space of their encoder.
     spaces = dbt.ref("segmentation_vectors").filter("starts_with(space, 'space_')").select("space").distinct()
     runs["segmentation_vectors"] = [space for (space,) in spaces.fetchall()]

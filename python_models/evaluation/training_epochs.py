@@ -9,10 +9,13 @@ def model(dbt, session):
         "item_text_vectors": dbt.ref("item_text_vectors"),
         "user_encodings": dbt.ref("user_encodings"),
     }
+    runs = {
+        name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
+        for name, table in tables.items()
+    }
+    for name, run_id in dbt.ref("fitted_source_runs").fetchall():
+        runs[name] = [*runs.get(name, []), run_id]
     return training_epochs_table(
-        {
-            name: [run_id for (run_id,) in table.select("run_id").distinct().fetchall()]
-            for name, table in tables.items()
-        },
+        runs,
         store_dir=str(dbt.config.meta_get("store_dir")),
     )

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from manyfaces.threads import set_thread_environment
 
@@ -16,20 +17,19 @@ set_thread_environment()
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+# Sources whose models are made only when they are named.
+FITTED_SOURCES = ["als", "graph_filter", "variational", "next_item", "user_neighbour"]
+
+
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The parsed project, as dbt sees it with the default settings and the models of the backtest."""
+    """The parsed project, as dbt sees it with every source and the models of the backtest."""
     target = tmp_path_factory.mktemp("manifest")
+    settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+    given = json.dumps({"backtest": True, "sources": settings["sources"] + FITTED_SOURCES})
     environment = os.environ | {"MANYFACES_DATABASE": str(target / "parse.duckdb")}
     done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("dbt")),
-            "parse",
-            "--target-path",
-            str(target),
-            "--vars",
-            "backtest: true",
-        ],
+        [str(Path(sys.executable).with_name("dbt")), "parse", "--target-path", str(target), "--vars", given],
         cwd=PROJECT,
         env=environment,
         capture_output=True,

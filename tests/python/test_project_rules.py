@@ -43,6 +43,12 @@ def test_there_are_models_in_every_layer(models):
     assert {layer(model) for model in models.values()} == set(LAYERS)
 
 
+def test_no_model_escapes_the_rules_by_being_off(manifest):
+    off = [node["name"] for nodes in manifest["disabled"].values() for node in nodes]
+    # Of the inputs only one can be on.
+    assert [name for name in off if not name.startswith("files__")] == []
+
+
 def test_a_layer_reads_only_its_left_neighbours(models):
     wrong = [
         f"{layer(model)}.{name} reads {layer(models[parent])}.{parent}"

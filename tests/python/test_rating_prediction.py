@@ -19,6 +19,10 @@ def planted_ratings(noise: float = 0.3, seed: int = 3) -> sparse.csr_array:
     return sparse.csr_array((full[row, column], (row, column)), shape=(250, 80))
 
 
+def a_tenth(ratings: sparse.csr_array) -> np.ndarray:
+    return np.random.default_rng(5).random(ratings.nnz) < 0.1
+
+
 def test_rows_are_solved_as_by_the_closed_form():
     random = np.random.default_rng(1)
     deviations = planted_ratings()
@@ -34,7 +38,8 @@ def test_rows_are_solved_as_by_the_closed_form():
 
 
 def test_planted_low_rank_beats_the_biases_and_comes_near_the_noise():
-    errors = held_out_errors(planted_ratings(), RatingParameters(dims=4, regularisation=2.0), SCALE)
+    ratings = planted_ratings()
+    errors = held_out_errors(ratings, a_tenth(ratings), RatingParameters(dims=4, regularisation=2.0), SCALE)
     assert errors["ratings"] > 500
     assert errors["root_mean_squared_error"] < 0.7 * errors["bias_root_mean_squared_error"]
     assert errors["mean_absolute_error"] < 0.7 * errors["bias_mean_absolute_error"]
@@ -53,9 +58,8 @@ def test_biases_are_found_and_shrink_what_is_known_of_few():
 
 def test_errors_are_those_written_out():
     ratings = planted_ratings()
-    parameters = RatingParameters(dims=0, seed=5)
-    errors = held_out_errors(ratings, parameters, SCALE)
-    held_out = np.random.default_rng(5).random(ratings.nnz) < 0.1
+    parameters, held_out = RatingParameters(dims=0), a_tenth(ratings)
+    errors = held_out_errors(ratings, held_out, parameters, SCALE)
     known = ratings.tocoo()
     rest = sparse.csr_array(
         (known.data[~held_out], (known.row[~held_out], known.col[~held_out])), shape=ratings.shape
@@ -84,5 +88,5 @@ def test_ratings_outside_the_scale_are_refused():
 def test_without_ratings_the_middle_is_predicted():
     model = fit(sparse.csr_array((2, 3)), RatingParameters(), SCALE)
     assert model.predict(np.array([0, 1]), np.array([2, 0])).tolist() == [3, 3]
-    assert held_out_errors(sparse.csr_array((2, 3)), RatingParameters(), SCALE) == {}
+    assert held_out_errors(sparse.csr_array((2, 3)), np.zeros(0, bool), RatingParameters(), SCALE) == {}
     assert fit(sparse.csr_array((0, 0)), RatingParameters(), SCALE).users.shape == (0, 17)

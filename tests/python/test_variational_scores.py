@@ -67,3 +67,13 @@ def test_an_autoencoder_that_was_fitted_on_nothing_scores_nothing():
     artifact = MULT_VAE.fit(history_of(matrix), MULT_VAE.Parameters())
     wide = history_of(sparse.csr_array(np.ones((3, 2), np.float32)))
     assert not scores_of(score_blocks(wide.matrix, wide.item_ids, artifact)).any()
+
+
+def test_from_nothing_that_the_fit_knew_nothing_is_recommended(fitted):
+    history, _, artifact = fitted
+    unknown = np.flatnonzero(~np.isin(history.item_ids, artifact.arrays["item_ids"]))
+    rows = sparse.csr_array(
+        (np.ones(2, np.float32), ([0, 2], [unknown[0], 0])), shape=(3, len(history.item_ids))
+    )
+    found = scores_of(score_blocks(rows, history.item_ids, artifact))
+    assert found.any(axis=1).tolist() == [False, False, True]

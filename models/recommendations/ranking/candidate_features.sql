@@ -1,4 +1,4 @@
-{%- set sources = var('sources') %}
+{%- set sources = var('sources') | select('in', source_models()) | list %}
 
 with candidates as (
     select * from {{ ref('candidate_sources') }}

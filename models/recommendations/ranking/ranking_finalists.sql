@@ -1,4 +1,4 @@
-{%- set sources = var('sources') %}
+{%- set sources = var('sources') | select('in', source_models()) | list %}
 {%- set features = ranking_features() + ['repeated'] %}
 {%- set lists = ['for_you', 'discover'] %}
 {%- set parts = {'for_you': [], 'discover': []} %}
