@@ -2,7 +2,7 @@
 
 -- Whoever rates nothing would only be told what an item's mean is, and who did not consent gets nothing personal.
 with candidates as (
-    select * from {{ ref('user_candidates') }}
+    select * from {{ ref('source_candidates') }}
 ),
 
 users as (

@@ -17,8 +17,11 @@ set_thread_environment()
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-# Sources whose models are made only when they are named.
-FITTED_SOURCES = ["als", "graph_filter", "variational", "next_item", "user_neighbour"]
+# Sources that lists draw on, or whose models are made, only when they are named.
+FURTHER_SOURCES = [
+    *("distinctive", "rising", "item_neighbours", "social", "attribute", "new_item"),
+    *("als", "graph_filter", "variational", "next_item", "user_neighbour"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +29,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The parsed project, as dbt sees it with every source and the models of the backtest."""
     target = tmp_path_factory.mktemp("manifest")
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
-    given = json.dumps({"backtest": True, "sources": settings["sources"] + FITTED_SOURCES})
+    given = json.dumps({"backtest": True, "sources": settings["sources"] + FURTHER_SOURCES})
     environment = os.environ | {"MANYFACES_DATABASE": str(target / "parse.duckdb")}
     done = subprocess.run(
         [str(Path(sys.executable).with_name("dbt")), "parse", "--target-path", str(target), "--vars", given],

@@ -160,7 +160,7 @@ def test_planted_favourites_beat_popularity(backtest):
 
 
 def test_nothing_after_the_wall_enters_the_lists(backtest):
-    for table in ("user_lists", "user_candidates"):
+    for table in ("user_lists", "source_candidates", "candidate_features"):
         query = f"select * from recommendations.{table} order by all"
         assert rows(backtest.first, query) == rows(backtest.other_future, query)
     # But it is what they are judged by.
