@@ -18,9 +18,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 # Sources that lists draw on, or whose models are made, only when they are named.
+FITTED_SOURCES = ["als", "graph_filter", "variational", "next_item", "user_neighbour"]
 FURTHER_SOURCES = [
     *("distinctive", "rising", "item_neighbours", "social", "attribute", "new_item"),
-    *("als", "graph_filter", "variational", "next_item", "user_neighbour"),
+    *FITTED_SOURCES,
 ]
 
 
