@@ -151,7 +151,11 @@ combined as (
 
 final as (
     select * from combined
-    where source in ('{{ var("sources") | join("', '") }}')
+    where
+        false
+        {% for source in var('sources') %}
+            or source = '{{ source }}'
+        {% endfor %}
 )
 
 select * from final
