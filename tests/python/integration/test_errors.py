@@ -201,6 +201,15 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
             "a burst; lower the first or raise the second.",
         ),
         (
+            {"sources": ["popular", "rizing"]},
+            "sources has no source 'rizing'; the sources are buy_again, collaborative, content, segment, "
+            "popular, context, category, distinctive, rising, item_neighbours, social, attribute, new_item.",
+        ),
+        (
+            {"sources": ["buy_again"]},
+            "sources must hold popular: it is all that users without consent or history are shown; add it.",
+        ),
+        (
             {"candidates_per_source": 10, "top_n": 20},
             "candidates_per_source (10) is below top_n (20), so lists could not be filled; "
             "raise the first or lower the second.",
@@ -242,6 +251,8 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
         "none-of-these",
         "no-date",
         "limits",
+        "no-source",
+        "not-popular",
         "candidates",
         "depth",
         "slots",
