@@ -79,6 +79,8 @@ INPUTS = {
     "interest_medoids": "run_id varchar",
     "collaborative_candidates": "run_id varchar",
     "content_candidates": "run_id varchar",
+    "fitted_source_runs": "model varchar, run_id varchar",
+    "rating_predictions": "run_id varchar",
     "user_attributes": (
         "user_key varchar, age_band varchar, gender varchar, region varchar, occupation varchar, "
         "income_band varchar, household varchar"
