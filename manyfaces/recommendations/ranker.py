@@ -1,14 +1,15 @@
 """The ranker: how likely a user takes a candidate, learned from what users took after an earlier wall.
 
-Two models of the same features. The linear one is a logistic regression in the features and their squares; a
-segment may weigh the features in its own way, drawn towards the common weights by a ridge penalty (a normal prior
-centred at them, as in the hierarchical models of Gelman and Hill, 2006, ch. 12), so that a small segment stays near
-them. How strong the pull is, up to no segment weights at all, is chosen on users that were held out. Its weights are
-a table that SQL applies. The boosted one (gradient-boosted trees, Friedman 2001, by scikit-learn) sees what no weight
-can say, and is dearer; the mean of the two logits was better than either on every wall that was tried.
+Two models of the same features. The linear one is a logistic regression in the features and their squares;
+a segment may weigh the features in its own way, drawn towards the common weights by a ridge penalty (a
+normal prior centred at them, as in the hierarchical models of Gelman and Hill, 2006, ch. 12), so that a small
+segment stays near them. How strong the pull is, up to no segment weights at all, is chosen on users that were
+held out. Its weights are a table that SQL applies. The boosted one (gradient-boosted trees, Friedman 2001, by
+scikit-learn) sees what no weight can say, and is dearer; the mean of the two logits was better than either on
+every wall that was tried.
 
-Examples are rows of training_examples: all candidates that were taken and a sample of the others with the inverse
-sampling rate as their weight, so that probabilities stay calibrated.
+Examples are rows of training_examples: all candidates that were taken and a sample of the others with the
+inverse sampling rate as their weight, so that probabilities stay calibrated.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ EVERYONE = "everyone"
 """Stands in the place of a segment for the weights of all users."""
 INTERCEPT = "intercept"
 PENALTIES = (30.0, 300.0, 3000.0)
-"""Pulls towards the common weights that are tried, in units of a standardised example; beside them: no segment
-weights."""
+"""Pulls towards the common weights that are tried, in units of a standardised example; beside them: no
+segment weights."""
 HELD_OUT_SHARE = 0.2
 BOOSTED_PARAMETERS = {
     "max_iter": 100,
