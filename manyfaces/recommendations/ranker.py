@@ -53,10 +53,6 @@ class Examples:
     segments: np.ndarray
     """(rows,) text, the user's segment, or the empty text."""
 
-    def of(self, rows: np.ndarray) -> "Examples":
-        """Give some of the rows."""
-        return Examples(*(part[rows] for part in vars(self).values()))
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -98,16 +94,27 @@ def fit_logistic(
         (columns,) coefficients.
     """
     coefficients = np.zeros(design.shape[1]) if start is None else start.copy()
+
+    def loss(coefficients: np.ndarray, logits: np.ndarray) -> float:
+        log_loss = weights @ (np.logaddexp(0, logits) - taken * logits)
+        return float(log_loss + penalty / 2 * coefficients @ coefficients)
+
+    logits = offset + design @ coefficients
     for _ in range(steps):
-        probability = expit(offset + design @ coefficients)
+        probability = expit(logits)
         gradient = design.T @ (weights * (probability - taken)) + penalty * coefficients
         curvature = weights * probability * (1 - probability)
         hessian = design.T @ (design * curvature[:, None])
         hessian[np.diag_indices_from(hessian)] += penalty + 1e-9
         step = np.linalg.solve(hessian, gradient)
-        # Far from the optimum a full Newton step can overshoot.
-        step *= min(1.0, 5.0 / max(np.abs(step).max(), 1e-12))
-        coefficients -= step
+        # Far from the optimum a full Newton step can overshoot, and go back and forth for ever.
+        before = loss(coefficients, logits)
+        while True:
+            logits = offset + design @ (coefficients - step)
+            if loss(coefficients - step, logits) <= before or np.abs(step).max() < 1e-6:
+                break
+            step = step / 2
+        coefficients = coefficients - step
         if np.abs(step).max() < 1e-5:
             break
     return coefficients
