@@ -21,6 +21,7 @@ from prepare import DATA_SETS, FOLDER, Build
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import last_lines, read_run_results, run_measured
+
 from manyfaces.backtest import LENGTHS
 
 RESULTS = Path(__file__).with_name("results.json")

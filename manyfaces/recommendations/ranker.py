@@ -1,14 +1,15 @@
 """The ranker: how likely a user takes a candidate, learned from what users took after an earlier wall.
 
-Two models of the same features. The linear one is a logistic regression in the features and their squares; a
-segment may weigh the features in its own way, drawn towards the common weights by a ridge penalty (a normal prior
-centred at them, as in the hierarchical models of Gelman and Hill, 2006, ch. 12), so that a small segment stays near
-them. How strong the pull is, up to no segment weights at all, is chosen on users that were held out. Its weights are
-a table that SQL applies. The boosted one (gradient-boosted trees, Friedman 2001, by scikit-learn) sees what no weight
-can say, and is dearer; the mean of the two logits was better than either on every wall that was tried.
+Two models of the same features. The linear one is a logistic regression in the features and their squares;
+a segment may weigh the features in its own way, drawn towards the common weights by a ridge penalty (a
+normal prior centred at them, as in the hierarchical models of Gelman and Hill, 2006, ch. 12), so that a small
+segment stays near them. How strong the pull is, up to no segment weights at all, is chosen on users that were
+held out. Its weights are a table that SQL applies. The boosted one (gradient-boosted trees, Friedman 2001, by
+scikit-learn) sees what no weight can say, and is dearer; the mean of the two logits was better than either on
+every wall that was tried.
 
-Examples are rows of training_examples: all candidates that were taken and a sample of the others with the inverse
-sampling rate as their weight, so that probabilities stay calibrated.
+Examples are rows of training_examples: all candidates that were taken and a sample of the others with the
+inverse sampling rate as their weight, so that probabilities stay calibrated.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ EVERYONE = "everyone"
 """Stands in the place of a segment for the weights of all users."""
 INTERCEPT = "intercept"
 PENALTIES = (30.0, 300.0, 3000.0)
-"""Pulls towards the common weights that are tried, in units of a standardised example; beside them: no segment
-weights."""
+"""Pulls towards the common weights that are tried, in units of a standardised example; beside them: no
+segment weights."""
 HELD_OUT_SHARE = 0.2
 BOOSTED_PARAMETERS = {
     "max_iter": 100,
@@ -51,10 +52,6 @@ class Examples:
     """(rows,) number of the user."""
     segments: np.ndarray
     """(rows,) text, the user's segment, or the empty text."""
-
-    def of(self, rows: np.ndarray) -> "Examples":
-        """Give some of the rows."""
-        return Examples(*(part[rows] for part in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -97,16 +94,27 @@ def fit_logistic(
         (columns,) coefficients.
     """
     coefficients = np.zeros(design.shape[1]) if start is None else start.copy()
+
+    def loss(coefficients: np.ndarray, logits: np.ndarray) -> float:
+        log_loss = weights @ (np.logaddexp(0, logits) - taken * logits)
+        return float(log_loss + penalty / 2 * coefficients @ coefficients)
+
+    logits = offset + design @ coefficients
     for _ in range(steps):
-        probability = expit(offset + design @ coefficients)
+        probability = expit(logits)
         gradient = design.T @ (weights * (probability - taken)) + penalty * coefficients
         curvature = weights * probability * (1 - probability)
         hessian = design.T @ (design * curvature[:, None])
         hessian[np.diag_indices_from(hessian)] += penalty + 1e-9
         step = np.linalg.solve(hessian, gradient)
-        # Far from the optimum a full Newton step can overshoot.
-        step *= min(1.0, 5.0 / max(np.abs(step).max(), 1e-12))
-        coefficients -= step
+        # Far from the optimum a full Newton step can overshoot, and go back and forth for ever.
+        before = loss(coefficients, logits)
+        while True:
+            logits = offset + design @ (coefficients - step)
+            if loss(coefficients - step, logits) <= before or np.abs(step).max() < 1e-6:
+                break
+            step = step / 2
+        coefficients = coefficients - step
         if np.abs(step).max() < 1e-5:
             break
     return coefficients

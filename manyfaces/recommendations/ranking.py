@@ -61,8 +61,8 @@ def weights_table(examples: pl.DataFrame | None, store_dir: str, *, seed: int) -
         seed: decides which users are held out.
 
     Returns:
-        Columns of WEIGHTS_SCHEMA, a row per list, segment and feature and one for the intercept; no rows for a
-        list of which too few candidates were taken.
+        Columns of WEIGHTS_SCHEMA, a row per list, segment and feature and one for the intercept; no rows for
+        a list of which too few candidates were taken.
     """
     tables = [pl.DataFrame(schema=WEIGHTS_SCHEMA)]
     for list_name in LISTS if examples is not None else ():

@@ -1,7 +1,8 @@
 """The same recommender with one segmentation after the other: what a segmentation is worth to the lists.
 
-The linear ranker learns anew with each: its feature of popularity in the segment is that of the segmentation, and so
-are the segments that may have weights of their own. Everything else, the candidates first of all, stays the same.
+The linear ranker learns anew with each: its feature of popularity in the segment is that of the segmentation,
+and so are the segments that may have weights of their own. Everything else, the candidates first of all,
+stays the same.
 """
 
 import numpy as np

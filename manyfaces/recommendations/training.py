@@ -32,8 +32,8 @@ def training_table(
 ) -> pl.DataFrame:
     """Give the collaborative and the content candidates that users had at the earlier wall.
 
-    Users without a history there are left out, so that the method is chosen by those who count. The taste of a
-    user is the mean of the texts in the history: interests are those of today.
+    Users without a history there are left out, so that the method is chosen by those who count. The taste of
+    a user is the mean of the texts in the history: interests are those of today.
 
     Args:
         matrix_users: user_index, user_key.

@@ -126,6 +126,8 @@ evidenced as (
         score,
         source,
         is_repeat,
+        is_pinned,
+        is_exploration,
         segment_id,
         segment_name,
         user_events,

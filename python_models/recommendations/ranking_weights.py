@@ -1,4 +1,4 @@
-"""What each feature of a candidate is worth, for everyone and by segment, learned from the days before the wall."""
+"""What each feature of a candidate is worth, for everyone and by segment, learned from the last days."""
 
 from manyfaces.recommendations.ranking import weights_table
 

@@ -120,8 +120,14 @@ described as (
         {% endfor %}
         ln(1 + coalesce(pairs.days, 0)) as own_days,
         ln(1 + coalesce(pairs.last_age_days, 0)) as own_last_age,
-        case when pairs.days > 1
-            then ln(1 + pairs.last_age_days * (pairs.days - 1) / greatest(1, pairs.first_age_days - pairs.last_age_days))
+        case
+            when pairs.days > 1
+                then
+                    ln(
+                        1
+                        + pairs.last_age_days * (pairs.days - 1)
+                        / greatest(1, pairs.first_age_days - pairs.last_age_days)
+                    )
             else 0
         end as own_gaps_since,
         coalesce(ln(1 + pairs.last_age_days / greatest(1, items.typical_gap_days)), 0) as item_gaps_since,

@@ -63,9 +63,12 @@ scored as (
             weights.{{ list }}_intercept
             {% for feature in features %}
                 + candidates.{{ feature }}
-                * (weights.{{ list }}_{{ feature }} + candidates.{{ feature }} * weights.{{ list }}_{{ feature }}_squared)
+                * (
+                    weights.{{ list }}_{{ feature }}
+                    + candidates.{{ feature }} * weights.{{ list }}_{{ feature }}_squared
+                )
             {% endfor %}
-            as {{ list }}_logit,
+                as {{ list }}_logit,
         {% endfor %}
         -candidates.item_number as use_order
     from candidates

@@ -49,7 +49,8 @@ segments as (
         segment_members.segment_id as group_id,
         days.item_number,
         count(distinct days.user_number) as users,
-        sum({{ decay('(days.age_days - segment_members.days_before)', var('popularity_half_life_days')) }}) as popularity
+        sum({{ decay('(days.age_days - segment_members.days_before)', var('popularity_half_life_days')) }})
+            as popularity
     from days
     inner join segment_members
         on days.user_number = segment_members.user_number

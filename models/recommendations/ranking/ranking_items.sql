@@ -42,7 +42,8 @@ repeats as (
         sum(case when days > 1 then first_age_days - last_age_days end)
         / nullif(sum(case when days > 1 then days - 1 end), 0) as typical_gap_days,
         count(*) filter (where first_age_days >= {{ window_days }}) as earlier_users,
-        count(*) filter (where first_age_days >= {{ window_days }} and last_age_days < {{ window_days }}) as returning_users
+        count(*) filter (where first_age_days >= {{ window_days }} and last_age_days < {{ window_days }})
+            as returning_users
     from pairs
     group by wall_number, item_number
 ),
