@@ -77,7 +77,7 @@
         'rerank_depth': {'type': 'integer', 'low': 1},
         'sources': {'type': 'list'},
         'candidates_per_source': {'type': 'integer', 'low': 1},
-        'ranker': {'type': 'text', 'one_of': ['auto', 'boosted', 'linear', 'fixed']},
+        'ranker': {'type': 'text', 'one_of': ['auto', 'boosted', 'linear', 'multi_task', 'fixed']},
         'ranker_training_users': {'type': 'integer', 'low': 1},
         'boosted_max_users': {'type': 'integer', 'low': 0},
         'max_group_items': {'type': 'integer', 'low': 1},

@@ -15,7 +15,7 @@ inverse sampling rate as their weight, so that probabilities stay calibrated.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 MODEL_VERSION = "ranker-1"
 LISTS = ("for_you", "discover")
@@ -235,3 +235,34 @@ def boosted_logits(examples: Examples, features: np.ndarray, seed: int) -> np.nd
     trees = HistGradientBoostingClassifier(**BOOSTED_PARAMETERS, random_state=seed)
     trees.fit(examples.features[:, varies], examples.taken, sample_weight=examples.weights)
     return trees.decision_function(features[:, varies])
+
+
+def multi_task_logits(
+    examples: Examples, features: np.ndarray, segments: np.ndarray, seed: int
+) -> np.ndarray:
+    """Fit the multi-task ranker and score candidates with it.
+
+    It learns from examples as they were sampled; the logit of the sampling rate is taken off afterwards, which
+    is the same for all examples with the same weight (King and Zeng, "Logistic Regression in Rare Events
+    Data", 2001). The last feature, `repeated`, tells which that is.
+
+    Args:
+        examples: of one list.
+        features: (rows, features) float32 of the candidates, `repeated` last.
+        segments: (rows,) text, the user's segment, or the empty text.
+        seed: of the weights.
+
+    Returns:
+        (rows,) logits.
+    """
+    from manyfaces.recommendations import multi_task  # loads torch, which takes seconds
+
+    if len(features) == 0:
+        return np.zeros(0)
+    fitted = multi_task.fit(
+        examples.features, examples.taken.astype(np.float32), examples.users, examples.segments, seed
+    )
+    probabilities = np.clip(fitted.predict(features, segments), 1e-6, 1 - 1e-6)
+    repeated = examples.features[:, -1] > 0
+    one_in = [examples.weights[rows].max(initial=1.0) for rows in (~repeated, repeated)]
+    return logit(probabilities) - np.log(np.where(features[:, -1] > 0, one_in[1], one_in[0]))

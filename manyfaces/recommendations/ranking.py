@@ -100,15 +100,21 @@ def weights_table(examples: pl.DataFrame | None, store_dir: str, *, seed: int) -
 
 
 def boosted_table(
-    examples: pl.DataFrame | None, finalists: pl.DataFrame | None, store_dir: str, *, seed: int
+    examples: pl.DataFrame | None,
+    finalists: pl.DataFrame | None,
+    store_dir: str,
+    *,
+    seed: int,
+    method: str = "trees",
 ) -> pl.DataFrame:
-    """Score the finalists of both lists by boosted trees.
+    """Score the finalists of both lists by boosted trees, or by the multi-task ranker.
 
     Args:
         examples: training_examples; None where no trees are wanted.
         finalists: finalist_features, in any order.
         store_dir: folder of the artefact store.
         seed: of the trees.
+        method: trees or multi_task.
 
     Returns:
         Columns of BOOSTED_SCHEMA.
@@ -121,17 +127,28 @@ def boosted_table(
         wanted = finalists.filter(list=list_name).sort("user_number", "item_number")
         candidates = wanted.select(features).to_numpy().astype(np.float32)
 
+        segments = wanted["segment_id"].fill_null("").to_numpy().astype(np.str_)
+
         def compute(
-            rows: Examples = rows, candidates: np.ndarray = candidates, list_name: str = list_name
+            rows: Examples = rows,
+            candidates: np.ndarray = candidates,
+            segments: np.ndarray = segments,
+            list_name: str = list_name,
         ) -> Artifact:
-            with stage(f"boosted ranker {list_name}") as progress:
-                logits = ranker.boosted_logits(rows, candidates, seed)
+            with stage(f"{method} ranker {list_name}") as progress:
+                if method == "multi_task":
+                    logits, parameters = ranker.multi_task_logits(rows, candidates, segments, seed), {}
+                else:
+                    logits, parameters = (
+                        ranker.boosted_logits(rows, candidates, seed),
+                        ranker.BOOSTED_PARAMETERS,
+                    )
                 progress.rows = len(logits)
             return Artifact(
                 {"logit": logits.round(6)},
                 {
-                    "algorithm": "boosted ranker",
-                    "parameters": {"list": list_name, "seed": seed, **ranker.BOOSTED_PARAMETERS},
+                    "algorithm": "boosted ranker" if method == "trees" else "multi-task ranker",
+                    "parameters": {"list": list_name, "seed": seed, **parameters},
                     "data_fingerprint": fingerprint(rows.features, rows.taken, candidates),
                     "metrics": {"examples": len(rows.taken), "taken": int(rows.taken.sum())},
                     "rows": len(logits),
@@ -139,7 +156,9 @@ def boosted_table(
                 },
             )
 
-        key = fingerprint(ranker.MODEL_VERSION, list_name, seed, *_contents(rows), candidates)
+        key = fingerprint(
+            ranker.MODEL_VERSION, method, list_name, seed, *_contents(rows), candidates, segments
+        )
         artifact = ArtifactStore(store_dir).fit("boosted_ranker", key, compute)
         tables.append(
             wanted.select("user_number", "item_number", "list").with_columns(

@@ -14,6 +14,7 @@ final as (
         finalists.user_number,
         finalists.item_number,
         finalists.list,
+        features.segment_id,
         {% for feature in ranking_features() %}
             features.{{ feature }},
         {% endfor %}
