@@ -242,9 +242,9 @@ def multi_task_logits(
 ) -> np.ndarray:
     """Fit the multi-task ranker and score candidates with it.
 
-    It learns from examples as they were sampled; the logit of the sampling rate is taken off afterwards, which
-    is the same for all examples with the same weight (King and Zeng, "Logistic Regression in Rare Events
-    Data", 2001). The last feature, `repeated`, tells which that is.
+    It learns from examples as they were sampled, so the logarithm of how many candidates one of the others
+    stands for is taken off the logit afterwards (King and Zeng, "Logistic Regression in Rare Events Data",
+    2001). That number depends only on the last feature, `repeated`.
 
     Args:
         examples: of one list.
