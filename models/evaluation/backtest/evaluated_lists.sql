@@ -16,6 +16,29 @@ blend as (
         on lists.user_key = users.user_key
 ),
 
+items as (
+    select * from {{ ref('item_stats') }}
+),
+
+-- What learned weights alone would give: whether the trees on top are worth it.
+weighted as (
+    select
+        'weights' as strategy,
+        finalists.list,
+        users.user_key,
+        cast(row_number() over (
+            partition by finalists.list, finalists.user_number
+            order by finalists.logit desc, finalists.item_number asc
+        ) as integer) as rank,
+        items.item_id
+    from {{ ref('ranking_finalists') }} as finalists
+    inner join users
+        on finalists.user_number = users.user_number
+    inner join items
+        on finalists.item_number = items.item_number
+    where finalists.logit is not null
+),
+
 -- A source alone: its candidates by their score, those that are new to the user once more for discover.
 candidates as (
     select
@@ -65,6 +88,9 @@ peer_lists as (
 
 final as (
     select * from blend
+    union all
+    select * from weighted
+    where rank <= {{ var('top_n') }}
     union all
     select * from alone
     where rank <= {{ var('top_n') }}
