@@ -26,7 +26,13 @@ judged as (
         case
             when list is null or list not in ('for_you', 'discover')
                 then 'there is no list ''' || coalesce(list, '') || '''; the lists are for_you and discover'
-            when source is null or source not in ('{{ source_names | join("', '") }}')
+            when
+                source is null
+                or source not in (
+                    {% for source in source_names %}
+                        '{{ source }}'{{ "," if not loop.last }}
+                    {% endfor %}
+                )
                 then 'there is no source ''' || coalesce(source, '') || '''; README.md names those that there are'
             when weight is null or weight < 0
                 then 'the weight of ''' || source || ''' in the list ''' || list || ''' must be a number of 0 or more'
