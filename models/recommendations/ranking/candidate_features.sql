@@ -57,17 +57,22 @@ gathered as (
     group by wall_number, user_number, item_number
 ),
 
--- The best new item of each source is what the others of that source are measured by, user by user.
+-- The best new item of each source, or the best where it names no new one, is what the others of that source are
+-- measured by, user by user.
 best as (
     select
+        wall_number,
         user_number,
         {% for source in sources %}
-            max(case when not is_repeat then {{ source }} end) as {{ source }},
+            coalesce(
+                nullif(max(case when not is_repeat then {{ source }} end), 0),
+                nullif(max({{ source }}), 0)
+            ) as {{ source }},
         {% endfor %}
         count(*) as items
     from gathered
     where wall_number = 0
-    group by user_number
+    group by wall_number, user_number
 ),
 
 -- Met, but not liked: not new either.
@@ -107,7 +112,8 @@ described as (
             {% if source == 'buy_again' %}
                 gathered.buy_again as strength_buy_again,
             {% else %}
-                coalesce(least(1, gathered.{{ source }} / nullif(best.{{ source }}, 0)), 0) as strength_{{ source }},
+                -- The least of 1 and nothing would be 1.
+                least(1, coalesce(gathered.{{ source }} / best.{{ source }}, 0)) as strength_{{ source }},
             {% endif %}
         {% endfor %}
         {% for source in ['collaborative', 'content'] %}
@@ -157,7 +163,9 @@ described as (
             gathered.wall_number = items.wall_number
             and gathered.item_number = items.item_number
     left join best
-        on gathered.user_number = best.user_number
+        on
+            gathered.wall_number = best.wall_number
+            and gathered.user_number = best.user_number
     left join pairs
         on
             gathered.wall_number = pairs.wall_number

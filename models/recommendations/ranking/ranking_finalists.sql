@@ -2,6 +2,8 @@
 {%- set features = ranking_features() + ['repeated'] %}
 {%- set lists = ['for_you', 'discover'] %}
 {%- set parts = {'for_you': [], 'discover': []} %}
+{%- set strengths = [] %}
+{%- for source in sources %}{% do strengths.append('strength_' ~ source) %}{% endfor %}
 {%- for list in lists %}
     {%- for source in sources %}{% do parts[list].append(list ~ '_' ~ source) %}{% endfor %}
 {%- endfor %}
@@ -30,7 +32,7 @@ source_weights as (
             {% endfor %}
         {% endfor %}
         count(*) as weights
-    from {{ ref('source_weights') }}
+    from {{ ref('checked_weights') }}
 ),
 
 -- One wide row with the learned weights of each segment, and of everyone.
@@ -56,6 +58,9 @@ scored as (
         candidates.user_number,
         candidates.item_number,
         candidates.is_repeat,
+        {% for strength in strengths %}
+            candidates.{{ strength }},
+        {% endfor %}
         {% for list in lists %}
             {% for source in sources %}
                 candidates.strength_{{ source }} * source_weights.{{ list }}_{{ source }} as {{ list }}_{{ source }},
@@ -91,11 +96,22 @@ scored as (
                 use_order,
                 round({{ list }}_logit, 6) as logit,
                 round(coalesce({{ list }}_logit, {{ parts[list] | join(' + ') }}), 6) as score,
-                -- The source that speaks most for it gives the reason.
-                case greatest({{ parts[list] | join(', ') }})
-                    {% for source in sources %}
-                        when {{ list }}_{{ source }} then '{{ source }}'
-                    {% endfor %}
+                -- The source that speaks most for it gives the reason. Learned weights may choose what only sources
+                -- without a weight of their own have named.
+                case
+                    when greatest({{ parts[list] | join(', ') }}) > 0
+                        then
+                            case greatest({{ parts[list] | join(', ') }})
+                                {% for source in sources %}
+                                    when {{ list }}_{{ source }} then '{{ source }}'
+                                {% endfor %}
+                            end
+                    else
+                        case greatest({{ strengths | join(', ') }})
+                            {% for source in sources %}
+                                when strength_{{ source }} then '{{ source }}'
+                            {% endfor %}
+                        end
                 end as source
             from scored
             {{ 'where not is_repeat' if list == 'discover' }}

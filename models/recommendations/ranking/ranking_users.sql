@@ -12,7 +12,7 @@ users as (
 
 segment_dates as (
     select * from {{ ref('segment_dates') }}
-    where segmentation = '{{ var("default_segmentation") }}' and not is_unassigned
+    where segmentation = '{{ var("default_segmentation") }}'
 ),
 
 -- The segment as it was known at the wall: what followed it must not speak from there.
@@ -20,7 +20,8 @@ dated as (
     select
         walls.wall_number,
         segment_dates.user_key,
-        max_by(segment_dates.segment_id, segment_dates.as_of) as segment_id
+        max_by(segment_dates.segment_id, segment_dates.as_of) as segment_id,
+        max_by(segment_dates.is_unassigned, segment_dates.as_of) as is_unassigned
     from segment_dates
     cross join walls
     where segment_dates.as_of <= walls.wall_at
@@ -58,7 +59,10 @@ final as (
         walls.wall_number,
         users.user_number,
         users.has_consent,
-        coalesce(dated.segment_id, past.segment_id) as segment_id,
+        case
+            when dated.user_key is null then past.segment_id
+            when not dated.is_unassigned then dated.segment_id
+        end as segment_id,
         contexts.context,
         coalesce(active.items, 0) as items,
         coalesce(active.new_items, 0) as new_items,
