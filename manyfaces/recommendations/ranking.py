@@ -127,7 +127,10 @@ def boosted_table(
         wanted = finalists.filter(list=list_name).sort("user_number", "item_number")
         candidates = wanted.select(features).to_numpy().astype(np.float32)
 
-        segments = wanted["segment_id"].fill_null("").to_numpy().astype(np.str_)
+        # Trees do not ask for it.
+        segments = np.empty(0, np.str_)
+        if method == "multi_task":
+            segments = wanted["segment_id"].fill_null("").to_numpy().astype(np.str_)
 
         def compute(
             rows: Examples = rows,
