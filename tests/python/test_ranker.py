@@ -129,6 +129,14 @@ def test_a_small_segment_stays_nearer_to_everyone() -> None:
     assert 0 < deviation["small"] < 0.6 * deviation["big"]
 
 
+def test_big_segments_find_their_own_tastes_on_top_of_what_all_share() -> None:
+    tastes = {"most": 2.0, "fewer": 0.5}
+    weights, _ = fit_linear(planted_segments({"most": 150, "fewer": 100}, tastes), seed=7)
+    assert tastes["fewer"] < weights[0].linear[0] < tastes["most"]
+    for one in weights[1:]:
+        assert one.linear[0] == pytest.approx(tastes[one.segment], abs=0.35)
+
+
 def test_users_without_a_segment_have_no_weights_of_their_own() -> None:
     weights, _ = fit_linear(planted_segments({"a": 60, "": 60}, {"a": 2.0, "": -2.0}), seed=7)
     assert [one.segment for one in weights] == [EVERYONE, "a"]
@@ -168,14 +176,16 @@ def test_probabilities_are_calibrated_through_the_sampling_weights() -> None:
 
 def test_constant_features_say_nothing() -> None:
     examples = planted_segments({"a": 40, "b": 40}, {"a": 2.0, "b": -2.0})
-    constant = np.full((len(examples.taken), 1), 3.0, np.float32)
-    widened = examples_of(
-        np.hstack([examples.features, constant]), examples.taken, examples.users, examples.segments
-    )
-    for narrow, wide in zip(fit_linear(examples, 7)[0], fit_linear(widened, 7)[0], strict=True):
-        assert np.isfinite(wide.intercept)
-        assert wide.linear[3] == wide.squared[3] == 0
-        np.testing.assert_allclose(wide.linear[:3], narrow.linear, atol=1e-6)
+    # Weights that no sum holds exactly: the mean of a constant is then not quite the constant.
+    weights = np.random.default_rng(6).uniform(1, 3, len(examples.taken))
+    constant = np.full((len(examples.taken), 1), 9.1, np.float32)
+    rest = (examples.taken, examples.users, examples.segments, weights)
+    narrow, _ = fit_linear(examples_of(examples.features, *rest), 7)
+    wide, _ = fit_linear(examples_of(np.hstack([examples.features, constant]), *rest), 7)
+    for one, other in zip(narrow, wide, strict=True):
+        assert np.isfinite(other.intercept)
+        assert other.linear[3] == other.squared[3] == 0
+        np.testing.assert_allclose(other.linear[:3], one.linear, atol=1e-6)
 
 
 def test_one_user_is_too_few_to_choose_segment_weights() -> None:
@@ -199,7 +209,7 @@ def test_trees_see_what_no_weight_can_say() -> None:
 
 
 def test_trees_need_something_that_varies_and_somebody_to_score() -> None:
-    constant = examples_of(np.ones((60, 2)), np.arange(60) % 2, np.arange(60), [""] * 60)
+    constant = examples_of(np.ones((60, 2)), np.arange(60) % 3 == 0, np.arange(60), [""] * 60)
     assert boosted_logits(constant, np.ones((3, 2), np.float32), seed=7).tolist() == [0, 0, 0]
     varied = planted_segments({"a": 20}, {"a": 1.0})
     assert boosted_logits(varied, np.zeros((0, 3), np.float32), seed=7).shape == (0,)
