@@ -5,7 +5,7 @@
 
 {# What the ranker knows of a candidate, as columns of candidate_features. #}
 {% macro ranking_features() -%}
-    {%- set features = ['collaborative', 'content'] -%}
+    {%- set features = ['collaborative'] -%}
     {%- for half_life in ranking_half_lives() -%}{%- do features.append('own_' ~ half_life) -%}{%- endfor -%}
     {{ return(features + [
         'in_context', 'in_segment', 'own_days', 'own_last_age', 'own_gaps_since', 'item_gaps_since', 'repeat_rate',

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from manyfaces.embeddings.pooling import pool_vectors
 from manyfaces.frames import sparse_matrix, vectors_of
-from manyfaces.progress import stage
+from manyfaces.progress import say, stage
 from manyfaces.recommendations import choice, content
 from manyfaces.recommendations.top_items import (
     DECIMALS,
@@ -58,6 +58,10 @@ FITTED_SCHEMA = {
     "run_id": pl.String,
     "model_version": pl.String,
 }
+
+
+MAX_INTEREST_USERS = 20_000
+"""With more users each has one vector of taste in content candidates: five vectors cost five times as much."""
 
 
 @dataclass(frozen=True)
@@ -300,6 +304,11 @@ def content_table(
     Raises:
         ValueError: If no item has a vector of the modality.
     """
+    if len(history.user_keys) > MAX_INTEREST_USERS:
+        say(
+            f"content: one vector for each of {len(history.user_keys):,} users instead of one for each interest"
+        )
+        interests = interests.clear()
     if vectors_from == "text":
         item_texts, text_vectors, user_vectors = _text_space(history, users, texts)
     else:

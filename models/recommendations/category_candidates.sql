@@ -1,7 +1,7 @@
 {{ config(materialized=stored_if_used('category')) }}
 
 {%- set levels_per_user = 5 %}
-{%- set items_per_level = 20 %}
+{%- set items_per_level = 10 %}
 {%- set min_items_of_subcategory = 5 %}
 
 with users as (
@@ -97,20 +97,62 @@ favoured as (
     ) <= {{ levels_per_user }}
 ),
 
+-- Only items of the lists can have been met there.
+met as (
+    select
+        users.user_number,
+        level_items.item_number
+    from affinity
+    inner join users
+        on affinity.user_key = users.user_key
+    inner join item_stats
+        on affinity.item_id = item_stats.item_id
+    inner join level_items
+        on item_stats.item_number = level_items.item_number
+),
+
+-- As many as levels_per_user x items_per_level for a user.
 scored as (
     select
         favoured.user_number,
         level_items.item_number,
-        round(favoured.level_share * level_items.item_share, 6) as score,
-        'category' as evidence_kind,
-        level_items.level_name as evidence_id,
-        level_items.users as evidence_count,
-        round(favoured.level_share, 6) as evidence_value
+        level_items.level_name,
+        level_items.users,
+        favoured.level_share,
+        round(favoured.level_share * level_items.item_share, 6) as score
     from favoured
     inner join level_items
         on favoured.level_number = level_items.level_number
+    left join met
+        on
+            favoured.user_number = met.user_number
+            and level_items.item_number = met.item_number
+    where met.item_number is null
+    {% if levels_per_user * items_per_level > var('candidates_per_source') %}
+        qualify row_number() over (
+            partition by favoured.user_number
+            order by score desc, level_items.item_number asc
+        ) <= {{ var('candidates_per_source') }}
+    {% endif %}
 ),
 
-{{ strongest_new_candidates('category') }}
+final as (
+    select
+        users.user_key,
+        item_stats.item_id,
+        'category' as source,
+        scored.score,
+        false as is_repeat,
+        'category' as evidence_kind,
+        scored.level_name as evidence_id,
+        cast(scored.users as bigint) as evidence_count,
+        round(scored.level_share, 6) as evidence_value
+    from scored
+    inner join users
+        on scored.user_number = users.user_number
+    inner join item_stats
+        on scored.item_number = item_stats.item_number
+    where scored.score > 0
+)
 
 select * from final

@@ -8,6 +8,10 @@ item_stats as (
     select * from {{ ref('item_stats') }}
 ),
 
+users as (
+    select * from {{ ref('user_attributes') }}
+),
+
 user_contexts as (
     select * from {{ ref('user_contexts') }}
 ),
@@ -16,31 +20,36 @@ main_contexts as (
     select distinct context from user_contexts
 ),
 
+-- By numbers: a row for every user and item of a context is as long as the whole history.
 user_items as (
     select
         events.context,
-        events.user_key,
-        events.item_id,
+        users.user_number,
+        item_stats.item_number,
         {{ stable_sum('round(' ~ decay('events.age_days', var('popularity_half_life_days')) ~ ', 6)') }}
             as recent_events
     from events
     inner join main_contexts
         on events.context = main_contexts.context
+    inner join users
+        on events.user_key = users.user_key
+    inner join item_stats
+        on events.item_id = item_stats.item_id
     where events.preference > 0
-    group by events.context, events.user_key, events.item_id
+    group by events.context, users.user_number, item_stats.item_number
 ),
 
 sizes as (
     select
         context,
-        cast(count(distinct user_key) as double) as users
+        cast(count(distinct user_number) as double) as users
     from user_items
     group by context
 ),
 
 everyone as (
     select cast(count(*) as double) as users
-    from {{ ref('user_attributes') }}
+    from users
     where positive_events > 0
 ),
 
@@ -48,18 +57,18 @@ everyone as (
 counted as (
     select
         context,
-        item_id,
+        item_number,
         count(*) as users,
         {{ stable_sum('recent_events') }} as decayed_popularity
     from user_items
-    group by context, item_id
+    group by context, item_number
     having count(*) >= {{ var('min_users_per_cell') }}
 ),
 
 shared as (
     select
         counted.context,
-        counted.item_id,
+        item_stats.item_id,
         counted.decayed_popularity,
         counted.users,
         round(counted.users / sizes.users, 6) as share,
@@ -68,7 +77,7 @@ shared as (
     inner join sizes
         on counted.context = sizes.context
     inner join item_stats
-        on counted.item_id = item_stats.item_id
+        on counted.item_number = item_stats.item_number
     cross join everyone
     where item_stats.is_active and counted.decayed_popularity > 0
 ),

@@ -116,9 +116,7 @@ described as (
                 least(1, coalesce(gathered.{{ source }} / best.{{ source }}, 0)) as strength_{{ source }},
             {% endif %}
         {% endfor %}
-        {% for source in ['collaborative', 'content'] %}
-            {{ 'ln(1 + gathered.' ~ source ~ ')' if source in sources else '0' }} as {{ source }},
-        {% endfor %}
+        {{ 'ln(1 + gathered.collaborative)' if 'collaborative' in sources else '0' }} as collaborative,
         coalesce(context_items.strength, 0) as in_context,
         coalesce(segment_items.strength, 0) as in_segment,
         {% for half_life in ranking_half_lives() %}
