@@ -61,7 +61,7 @@ FITTED_SCHEMA = {
 
 
 MAX_INTEREST_USERS = 20_000
-"""With more users each has one vector of taste in content candidates: five vectors cost five times as much."""
+"""With more users each has one vector of taste in content candidates: five vectors cost five times that."""
 
 
 @dataclass(frozen=True)
@@ -305,9 +305,7 @@ def content_table(
         ValueError: If no item has a vector of the modality.
     """
     if len(history.user_keys) > MAX_INTEREST_USERS:
-        say(
-            f"content: one vector for each of {len(history.user_keys):,} users instead of one for each interest"
-        )
+        say(f"content: one vector for each of {len(history.user_keys):,} users, not one for each interest")
         interests = interests.clear()
     if vectors_from == "text":
         item_texts, text_vectors, user_vectors = _text_space(history, users, texts)
