@@ -1,8 +1,8 @@
 {{ config(materialized='view') }}
 
 -- Whoever rates nothing would only be told what an item's mean is, and who did not consent gets nothing personal.
-with candidates as (
-    select * from {{ ref('source_candidates') }}
+with lists as (
+    select * from {{ ref('user_lists') }}
 ),
 
 users as (
@@ -15,21 +15,15 @@ raters as (
     from {{ ref('user_ratings') }}
 ),
 
-item_stats as (
-    select * from {{ ref('item_stats') }}
-),
-
 final as (
     select distinct
-        users.user_key,
-        item_stats.item_id
-    from candidates
+        lists.user_key,
+        lists.item_id
+    from lists
     inner join users
-        on candidates.user_number = users.user_number
+        on lists.user_key = users.user_key
     inner join raters
-        on users.user_key = raters.user_key
-    inner join item_stats
-        on candidates.item_number = item_stats.item_number
+        on lists.user_key = raters.user_key
 )
 
 select * from final
