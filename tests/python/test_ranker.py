@@ -12,6 +12,7 @@ from manyfaces.recommendations.ranker import (
     fit_linear,
     fit_logistic,
     linear_logits,
+    multi_task_logits,
 )
 
 
@@ -238,3 +239,21 @@ def test_twice_the_same_bits() -> None:
         np.testing.assert_array_equal(one.squared, other.squared)
     trees = [boosted_logits(examples, examples.features, seed=7) for _ in range(2)]
     np.testing.assert_array_equal(*trees)
+
+
+def test_the_multi_task_ranker_takes_off_what_sampling_added():
+    random = np.random.default_rng(5)
+    rows = 8000
+    features = np.column_stack([random.normal(size=rows), random.random(rows) < 0.5]).astype(np.float32)
+    taken = random.random(rows) < expit(-2 + features[:, 0])
+    # As in training_examples: of new items one in eight stays, of repeated ones one in two, of the taken all.
+    one_in = np.where(taken, 1, np.where(features[:, 1] > 0, 2, 8))
+    kept = random.random(rows) < 1 / one_in
+    examples = examples_of(
+        features[kept], taken[kept], np.arange(rows)[kept] // 10, ["a"] * kept.sum(), one_in[kept]
+    )
+    grid = np.array([[value, repeated] for repeated in (0, 1) for value in (-1, 0, 1)], np.float32)
+    found = multi_task_logits(examples, grid, np.array(["a"] * len(grid)), seed=7)
+    # Without the correction new items would be off by the logarithm of eight, repeated ones by that of two.
+    errors = (found - (-2 + grid[:, 0])).reshape(2, 3).mean(axis=1)
+    assert np.abs(errors).max() < 0.4
