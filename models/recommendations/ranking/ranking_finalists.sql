@@ -35,6 +35,28 @@ source_weights as (
     from {{ ref('checked_weights') }}
 ),
 
+ranking_weights as (
+    select * from {{ ref('ranking_weights') }}
+),
+
+-- A segment may have weights of its own for one list only: for the other it has those of everyone.
+complete_weights as (
+    select
+        learned.segment_id,
+        everyone.list,
+        everyone.feature,
+        coalesce(own.weight, everyone.weight) as weight,
+        coalesce(own.squared_weight, everyone.squared_weight) as squared_weight
+    from ranking_weights as everyone
+    cross join learned
+    left join ranking_weights as own
+        on
+            learned.segment_id = own.segment_id
+            and everyone.list = own.list
+            and everyone.feature = own.feature
+    where everyone.segment_id = 'everyone'
+),
+
 -- One wide row with the learned weights of each segment, and of everyone.
 weights as (
     select
@@ -49,7 +71,7 @@ weights as (
             max(case when list = '{{ list }}' and feature = 'intercept' then weight end) as {{ list }}_intercept,
         {% endfor %}
         count(*) as weights
-    from {{ ref('ranking_weights') }}
+    from complete_weights
     group by segment_id
 ),
 
