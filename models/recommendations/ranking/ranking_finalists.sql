@@ -15,7 +15,8 @@ with learned as (
 candidates as (
     select
         features.*,
-        coalesce(learned.segment_id, 'everyone') as weights_of
+        -- Nothing was learned about users without a history: they get the fixed weights.
+        case when features.user_items > 0 then coalesce(learned.segment_id, 'everyone') end as weights_of
     from {{ ref('candidate_features') }} as features
     left join learned
         on features.segment_id = learned.segment_id

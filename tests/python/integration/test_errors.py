@@ -203,7 +203,8 @@ def test_own_data_without_a_key(workspace, capsys, monkeypatch):
         (
             {"sources": ["popular", "rizing"]},
             "sources has no source 'rizing'; the sources are buy_again, collaborative, content, segment, "
-            "popular, context, category, distinctive, rising, item_neighbours, social, attribute, new_item.",
+            "popular, context, category, distinctive, rising, item_neighbours, social, attribute, new_item, "
+            "als, graph_filter, variational, next_item, user_neighbour.",
         ),
         (
             {"sources": ["buy_again"]},
