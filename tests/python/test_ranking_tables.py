@@ -17,7 +17,7 @@ from manyfaces.recommendations.ranking import (
 from manyfaces.store import ArtifactStore
 
 FEATURES = ["liking", "repeated"]
-USERS, ITEMS = 60, 20
+USERS, ITEMS = 300, 20
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def examples() -> pl.DataFrame:
         {
             "user_number": users.astype(np.int32),
             "item_number": items.astype(np.int32),
-            "segment_id": [["taste-01", "taste-02"][user % 2] if user < 58 else None for user in users],
+            "segment_id": [["taste-01", "taste-02"][user % 2] if user < USERS - 2 else None for user in users],
             "is_repeat": repeat,
             "is_taken": random.random(len(users)) < chances,
             "weight": np.where(repeat, 1.0, 2.0),
@@ -65,7 +65,7 @@ def test_examples_of_discover_leave_repeats_out(examples):
     assert whole.features.dtype == np.float32
     assert not new.features[:, 1].any()
     assert new.weights.tolist() == [2.0] * len(new.weights)
-    assert set(whole.segments[whole.users >= 58]) == {""}
+    assert set(whole.segments[whole.users >= USERS - 2]) == {""}
 
 
 def test_weights_have_a_row_per_list_segment_and_feature(examples, tmp_path):
