@@ -252,7 +252,7 @@
 {%- endmacro %}
 
 {% macro check_sources() -%}
-    {%- set known = source_models().keys() | list -%}
+    {%- set known = source_names() -%}
     {%- for source in var('sources') -%}
         {%- if source not in known -%}
             {%- do stop("sources has no source '" ~ source ~ "'; the sources are " ~ known | join(', ') ~ ".") -%}
