@@ -9,29 +9,8 @@
     {%- for source in sources %}{% do parts[list].append(list ~ '_' ~ source) %}{% endfor %}
 {%- endfor %}
 
-with {% if is_learning -%}
-learned as (
-    select distinct segment_id from {{ ref('ranking_weights') }}
-),
-
-{% endif -%}
-candidates as (
-    {% if is_learning %}
-        select
-            features.*,
-            -- Nothing was learned about users without a history: they get the fixed weights.
-            case when features.user_items > 0 then coalesce(learned.segment_id, 'everyone') end as weights_of
-        from {{ ref('candidate_features') }} as features
-        left join learned
-            on features.segment_id = learned.segment_id
-        where features.wall_number = 0
-    {% else %}
-        select * from {{ ref('candidate_strengths') }}
-    {% endif %}
-),
-
 -- One wide row with the weights of all sources.
-source_weights as (
+with source_weights as (
     select
         {% for list in lists %}
             {% for source in sources %}
@@ -44,6 +23,10 @@ source_weights as (
 ),
 
 {% if is_learning %}
+    learned as (
+        select distinct segment_id from {{ ref('ranking_weights') }}
+    ),
+
     ranking_weights as (
         select * from {{ ref('ranking_weights') }}
     ),
@@ -85,11 +68,23 @@ source_weights as (
     ),
 {% endif %}
 
+candidates as (
+    {% if is_learning %}
+        select
+            features.*,
+            -- Nothing was learned about users without a history: they get the fixed weights.
+            case when features.user_items > 0 then coalesce(learned.segment_id, 'everyone') end as weights_of
+        from {{ ref('candidate_features') }} as features
+        left join learned
+            on features.segment_id = learned.segment_id
+        where features.wall_number = 0
+    {% else %}
+        select * from {{ ref('candidate_strengths') }}
+    {% endif %}
+),
+
 weighed as (
     select
-        candidates.user_number,
-        candidates.item_number,
-        candidates.is_repeat,
         {% for strength in strengths %}
             candidates.{{ strength }},
         {% endfor %}
@@ -109,8 +104,11 @@ weighed as (
             {% else %}
                 cast(null as double)
             {% endif %}
-                as {{ list }}_logit{{ ',' if not loop.last }}
+                as {{ list }}_logit,
         {% endfor %}
+        candidates.user_number,
+        candidates.item_number,
+        candidates.is_repeat
     from candidates
     cross join source_weights
     {% if is_learning %}
@@ -121,9 +119,6 @@ weighed as (
 
 scored as (
     select
-        user_number,
-        item_number,
-        is_repeat,
         {% for list in lists %}
             round({{ list }}_logit, 6) as {{ list }}_logit,
             round(coalesce({{ list }}_logit, {{ parts[list] | join(' + ') }}), 6) as {{ list }}_score,
@@ -143,8 +138,11 @@ scored as (
                             when strength_{{ source }} then '{{ source }}'
                         {% endfor %}
                     end
-            end as {{ list }}_source{{ ',' if not loop.last }}
+            end as {{ list }}_source,
         {% endfor %}
+        user_number,
+        item_number,
+        is_repeat
     from weighed
 ),
 
