@@ -84,9 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     published = command("publish", _publish, f"Copy the marts into {SERVING}, the file that readers open.")
-    published.add_argument("--from", dest="source", metavar="FILE", default=_warehouse(), type=Path)
+    _add_source(published)
     published.add_argument(
         "--to", dest="target", metavar="FILE", type=Path, help=f"default: {SERVING} beside --from"
+    )
+    published.add_argument(
+        "--keep", metavar="N", type=int, help="builds before this one that stay; default: var kept_builds"
     )
 
     shown = command("summary", _summary, "Show what was built: counts, segments, one user's lists.")
@@ -128,13 +131,34 @@ def _backtest(passed: Sequence[str]) -> int:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from manyfaces.publish import publish
+    from manyfaces.serving.file import publish
 
-    target = options.target or options.source.with_name(SERVING)
-    published = publish(options.source, target)
-    tables, rows = len(published.rows), sum(published.rows.values())
-    noun = "table" if tables == 1 else "tables"
-    print(f"{target}: {tables} {noun}, {rows:,} rows, {published.bytes / 1e6:.1f} MB")
+    published = publish(
+        options.source,
+        options.target or options.source.with_name(SERVING),
+        kept_builds=_kept_builds() if options.keep is None else options.keep,
+        allow_incomplete=options.allow_incomplete,
+    )
+    print(published)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="source", metavar="FILE", default=_warehouse(), type=Path)
+    parser.add_argument(
+        "--allow-incomplete",
+        action="store_true",
+        help="publish the tables as they are, although the last run failed or left some behind",
+    )
+
+
+def _kept_builds() -> int:
+    """Return the setting of the project that this is called from; 0 outside of one."""
+    import yaml
+
+    from manyfaces.build import project_folder
+
+    file = project_folder([]) / "dbt_project.yml"
+    return yaml.safe_load(file.read_text())["vars"].get("kept_builds", 0) if file.is_file() else 0
 
 
 def _summary(options: argparse.Namespace) -> None:

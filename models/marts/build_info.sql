@@ -12,12 +12,12 @@ newest as (
 final as (
     select
         made.run_id,
-        newest.state,
         made.as_of,
         made.git_revision,
         made.language,
         made.manyfaces_version,
-        case when newest.ended_at is not null then made.ended_at end as built_at
+        coalesce(made.ended_at, made.started_at) as built_at,
+        case when newest.ended_at is null then 'incomplete' else newest.state end as state
     from newest
     inner join runs as made on made.number = coalesce(newest.build_number, newest.number)
 )
