@@ -121,6 +121,8 @@ def _copy(warehouse: Marts, tables: list[Table], path: Path) -> None:
     """Write the marts into a new file. Views become tables, because what they read is not published."""
     warehouse.rows(f"attach {literal(str(path))} as {_COPY} (storage_version '{STORAGE_VERSION}')")
     try:
+        # In one transaction, since every commit waits for the disk.
+        warehouse.rows("begin")
         warehouse.rows(f"create schema {_COPY}.{SCHEMA}")
         for table in tables:
             copy = f"{_COPY}.{SCHEMA}.{identifier(table.name)}"
@@ -131,7 +133,11 @@ def _copy(warehouse: Marts, tables: list[Table], path: Path) -> None:
                 if column.comment is not None:
                     place = f"{copy}.{identifier(column.name)}"
                     warehouse.rows(f"comment on column {place} is {literal(column.comment)}")
+        warehouse.rows("commit")
         warehouse.rows(f"checkpoint {_COPY}")
+    except BaseException:
+        warehouse.abandon()
+        raise
     finally:
         warehouse.rows(f"detach {_COPY}")
 

@@ -1,7 +1,7 @@
 """The warehouse as publishing sees it: the marts, and which build they are."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +62,11 @@ class Marts:
     def rows(self, query: str, *parameters: object) -> list[tuple]:
         """Return the rows of a query."""
         return self._connection.execute(query, list(parameters)).fetchall()
+
+    def abandon(self) -> None:
+        """End the transaction that is open, if there is one, as if it had not been."""
+        with suppress(duckdb.Error):
+            self._connection.rollback()
 
     def relation(self, table: str, schema: str = SCHEMA) -> str:
         """Return the full name of a table, for queries."""
