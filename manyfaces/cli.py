@@ -1,4 +1,4 @@
-"""The command `manyfaces`: build, backtest, publish, summary, simulate."""
+"""The command `manyfaces`: build, backtest, publish (to a file, Parquet or Postgres), summary, simulate."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from manyfaces.errors import UserError
 
 WAREHOUSE = "warehouse.duckdb"
 SERVING = "serving.duckdb"
+PARQUET = "serving_parquet"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,6 +93,27 @@ def _parser() -> argparse.ArgumentParser:
         "--keep", metavar="N", type=int, help="builds before this one that stay; default: var kept_builds"
     )
 
+    exported = command(
+        "publish-parquet", _publish_parquet, f"Write the marts as Parquet files into {PARQUET}/, one a table."
+    )
+    _add_source(exported)
+    exported.add_argument(
+        "--to", dest="target", metavar="FOLDER", type=Path, help=f"default: {PARQUET} beside --from"
+    )
+
+    loaded = command(
+        "publish-postgres",
+        _publish_postgres,
+        "Copy the marts into the schema marts of the Postgres server that PGHOST, PGDATABASE, PGUSER ... name.",
+    )
+    _add_source(loaded)
+    loaded.add_argument(
+        "--reader",
+        metavar="ROLE",
+        default=os.environ.get("MANYFACES_POSTGRES_READER") or None,
+        help="a role that may read them; default: MANYFACES_POSTGRES_READER",
+    )
+
     shown = command("summary", _summary, "Show what was built: counts, segments, one user's lists.")
     shown.add_argument("--database", metavar="FILE", default=Path(_warehouse()).with_name(SERVING), type=Path)
 
@@ -140,6 +162,21 @@ def _publish(options: argparse.Namespace) -> None:
         allow_incomplete=options.allow_incomplete,
     )
     print(published)
+
+
+def _publish_parquet(options: argparse.Namespace) -> None:
+    from manyfaces.serving.parquet import publish_parquet
+
+    target = options.target or options.source.with_name(PARQUET)
+    print(publish_parquet(options.source, target, allow_incomplete=options.allow_incomplete))
+
+
+def _publish_postgres(options: argparse.Namespace) -> None:
+    from manyfaces.serving.postgres import publish_postgres
+
+    print(
+        publish_postgres(options.source, reader=options.reader, allow_incomplete=options.allow_incomplete)
+    )
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

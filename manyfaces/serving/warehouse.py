@@ -115,12 +115,12 @@ class Marts:
             )
         }
 
-    def content(self, table: Table) -> tuple[int, int]:
-        """Return the number of rows of a table, and a sum that another content would not have."""
+    def content(self, table: Table, copy: str | None = None) -> tuple[int, int]:
+        """Return the number of rows of a table, or of a copy of it, and a sum that other rows would not have."""
         columns = ", ".join(identifier(column.name) for column in table.columns)
         return self.rows(
             f"select count(*), coalesce(sum(cast(hash({columns}) as hugeint)), 0) "
-            f"from {self.relation(table.name)}"
+            f"from {copy or self.relation(table.name)}"
         )[0]
 
     def all_tables(self) -> list[Table]:
