@@ -123,12 +123,12 @@ def _publish(warehouse: Marts, build: Build, reader: str | None, patience_second
 
 def _execute(warehouse: Marts, statements: str) -> None:
     """Run statements of Postgres in the open transaction."""
-    warehouse.rows(f"call postgres_execute('{_SERVER}', $1)", statements)
+    warehouse.rows(f"call postgres_execute('{_SERVER}', {literal(statements)})")
 
 
 def _ask(warehouse: Marts, query: str) -> list[tuple]:
     """Return the rows of a query of Postgres in the open transaction."""
-    return warehouse.rows(f"select * from postgres_query('{_SERVER}', $1)", query)
+    return warehouse.rows(f"select * from postgres_query('{_SERVER}', {literal(query)})")
 
 
 def _refuse(warehouse: Marts, reader: str | None) -> str:

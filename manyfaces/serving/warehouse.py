@@ -59,9 +59,9 @@ class Marts:
         self._connection = connection
         self.database = database or self.rows("select current_database()")[0][0]
 
-    def rows(self, query: str, *parameters: object) -> list[tuple]:
-        """Return the rows of a query."""
-        return self._connection.execute(query, list(parameters)).fetchall()
+    def rows(self, query: str) -> list[tuple]:
+        """Return the rows of a query. A parameter would have DuckDB load pandas, which takes longer than most."""
+        return self._connection.execute(query).fetchall()
 
     def abandon(self) -> None:
         """End the transaction that is open, if there is one, as if it had not been."""
@@ -110,8 +110,7 @@ class Marts:
             table: tuple(key or ())
             for table, key in self.rows(
                 f"select table_name, key_columns from {self.relation('nodes', _RECORD)} "
-                "where schema_name = $1 and resource_type = 'model'",
-                SCHEMA,
+                f"where schema_name = '{SCHEMA}' and resource_type = 'model'"
             )
         }
 
@@ -125,25 +124,16 @@ class Marts:
 
     def all_tables(self) -> list[Table]:
         """Return every table and view in the schema of the marts, in order of name."""
+        place = f"database_name = {literal(self.database)} and schema_name = '{SCHEMA}'"
         columns: dict[str, list[Column]] = {}
         for table, *column in self.rows(
-            "select table_name, column_name, data_type, comment from duckdb_columns() "
-            "where database_name = $1 and schema_name = $2 order by table_name, column_index",
-            self.database,
-            SCHEMA,
+            f"select table_name, column_name, data_type, comment from duckdb_columns() where {place} "
+            "order by table_name, column_index"
         ):
             columns.setdefault(table, []).append(Column(*column))
         tables = self.rows(
-            """
-            select table_name, comment from duckdb_tables()
-            where database_name = $1 and schema_name = $2 and not internal and not temporary
-            union all
-            select view_name, comment from duckdb_views()
-            where database_name = $1 and schema_name = $2 and not internal and not temporary
-            order by 1
-            """,
-            self.database,
-            SCHEMA,
+            f"select table_name, comment from duckdb_tables() where {place} and not temporary "
+            f"union all select view_name, comment from duckdb_views() where {place} and not temporary order by 1"
         )
         return [Table(name, comment, tuple(columns[name])) for name, comment in tables]
 
