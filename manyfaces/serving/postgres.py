@@ -1,8 +1,8 @@
 """Copies the marts into a Postgres server, and swaps the schema in whole.
 
-Everything happens in one transaction: the new tables are loaded into a schema that nobody sees, the old ones are
-locked for the moment in which the two schemas change places. Whoever asks meanwhile waits for that moment. A publish
-that fails or is killed leaves nothing.
+One transaction loads the new tables into a schema that nobody reads. Another locks the old tables, drops them and
+renames the schema: whoever asks at that moment waits for its end. They are two, so that the new rows are there for
+a reader who took his snapshot before the swap and looks the tables up after it.
 """
 
 import importlib.resources
@@ -100,6 +100,7 @@ def _publish(warehouse: Marts, build: Build, reader: str | None, patience_second
     warehouse.rows("begin")
     try:
         place = _refuse(warehouse, reader)
+        warehouse.rows(f"drop schema if exists {_SERVER}.{_LOADING} cascade")
         warehouse.rows(f"create schema {_SERVER}.{_LOADING}")
         _execute(warehouse, f"comment on schema {_LOADING} is {literal(_MARK)}")
         for table in tables:
@@ -113,16 +114,21 @@ def _publish(warehouse: Marts, build: Build, reader: str | None, patience_second
                 f"grant usage on schema {_LOADING} to {identifier(reader)}; "
                 f"grant select on all tables in schema {_LOADING} to {identifier(reader)}",
             )
-        _execute(warehouse, _swap(patience_seconds))
         warehouse.rows("commit")
     except BaseException:
         warehouse.abandon()
+        raise
+    try:
+        _execute(warehouse, _swap(patience_seconds))
+    except BaseException:
+        # Killed here, it stays until the next publish.
+        _execute(warehouse, f"drop schema if exists {_LOADING} cascade")
         raise
     return PublishedSchema(place, build, rows, reader)
 
 
 def _execute(warehouse: Marts, statements: str) -> None:
-    """Run statements of Postgres in the open transaction."""
+    """Run statements of Postgres, in the open transaction or in one of their own."""
     warehouse.rows(f"call postgres_execute('{_SERVER}', {literal(statements)})")
 
 
@@ -133,25 +139,27 @@ def _ask(warehouse: Marts, query: str) -> list[tuple]:
 
 def _refuse(warehouse: Marts, reader: str | None) -> str:
     """Return a name of the database, once it is certain that it can be published into."""
-    place, is_alone, mark = _ask(
+    place, is_alone, foreign_schemas = _ask(
         warehouse,
         f"""
         select
             current_database() || coalesce(' on ' || host(inet_server_addr()), '') as place,
             pg_try_advisory_xact_lock({_ADVISORY_LOCK}) as is_alone,
             (
-                select coalesce(obj_description(oid, 'pg_namespace'), '')
+                select string_agg(nspname, ', ' order by nspname)
                 from pg_namespace
-                where nspname = {literal(SCHEMA)}
-            ) as mark
+                where
+                    nspname in ('{SCHEMA}', '{_LOADING}')
+                    and obj_description(oid, 'pg_namespace') is distinct from {literal(_MARK)}
+            ) as foreign_schemas
         """,
     )[0]
     if not is_alone:
         raise UserError(f"another publish into {place} is under way: wait until it is done")
-    if mark is not None and mark != _MARK:
+    if foreign_schemas:
         raise UserError(
-            f"the schema {SCHEMA} in {place} was not made by publishing, which would replace it: rename it, or "
-            "name another database in PGDATABASE"
+            f"the schema {foreign_schemas} in {place} was not made by publishing, which would replace it: "
+            "rename it, or name another database in PGDATABASE"
         )
     if reader and not _ask(warehouse, f"select 1 as found from pg_roles where rolname = {literal(reader)}"):
         raise UserError(
@@ -204,7 +212,7 @@ def _swap(patience_seconds: float) -> str:
         into old_tables
         from pg_class
         inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
-        where nspname = {literal(SCHEMA)} and relkind in ('r', 'p');
+        where nspname = '{SCHEMA}' and relkind in ('r', 'p');
 
         while old_tables is not null loop
             begin
@@ -249,7 +257,7 @@ def _server_error(error: duckdb.Error) -> UserError | None:
             f"readers keep the tables of the schema {SCHEMA} locked, so nothing was published: end their "
             "transactions, or publish again later"
         )
-    if "depend on it" in told:
+    if re.search("depend on (it|them)", told):
         return UserError(
             f"something else in the database was made from the schema {SCHEMA}, so nothing was published: "
             f"{detail[1] if detail else told}; drop it, make it a model of dbt, or let it read a copy"

@@ -79,13 +79,24 @@ class Marts:
             UserError: there are no marts, or they do not say it.
         """
         tables = {table.name for table in self.all_tables()}
-        if "build_info" not in tables:
+        said = (
+            self.rows(f"select run_id, built_at, state from {self.relation('build_info')}")
+            if "build_info" in tables
+            else []
+        )
+        if not said:
             what = "does not say which build it holds" if tables else f"has no {SCHEMA} yet"
             raise UserError(f"{self.database}.duckdb {what}: run `manyfaces build` first")
-        return Build(*self.rows(f"select run_id, built_at, state from {self.relation('build_info')}")[0])
+        return Build(*said[0])
 
     def problem(self) -> str | None:
-        """Return why the marts of a warehouse are no whole build; None where they are one."""
+        """Return why the marts of a warehouse are no whole build; None where they are one, or none is recorded."""
+        is_recorded = self.rows(
+            f"select 1 from duckdb_tables() where database_name = {literal(self.database)} "
+            f"and schema_name = '{_RECORD}' and table_name = 'runs'"
+        )
+        if not is_recorded:
+            return None
         command, started_at, ended_at, problem = self.rows(
             "select command, started_at, ended_at, problem "
             f"from {self.relation('runs', _RECORD)} order by number desc limit 1"
@@ -145,14 +156,13 @@ def whole_build(warehouse: Marts, allow_incomplete: bool = False) -> Build:
         UserError: the last run failed, did not end, or left tables behind, and that is not allowed; or there
             is nothing to publish.
     """
-    build = warehouse.build()
     problem = warehouse.problem()
     if problem and not allow_incomplete:
         raise UserError(
             f"{warehouse.database}.duckdb holds no whole build, so nothing was published: {problem}. Run "
             "`manyfaces build`, or publish the tables as they are with --allow-incomplete"
         )
-    return build
+    return warehouse.build()
 
 
 @contextmanager
