@@ -47,6 +47,7 @@ def publish_postgres(
     *,
     reader: str | None = None,
     allow_incomplete: bool = False,
+    settle_seconds: float = 1,
     patience_seconds: float = 60,
 ) -> PublishedSchema:
     """Copy the marts of a warehouse into the schema marts of a Postgres server.
@@ -58,6 +59,8 @@ def publish_postgres(
         source: the DuckDB file that dbt writes. It is only read, but nobody may be writing it.
         reader: a role that may read the tables. It has to be there.
         allow_incomplete: publish also what is no whole build.
+        settle_seconds: how old the new rows are before anybody can find them, so that a reader who has taken his
+            snapshot, but not yet looked the tables up, does not find them empty (isolation repeatable read).
         patience_seconds: how long to wait for readers that keep the old tables locked.
 
     Raises:
@@ -70,7 +73,9 @@ def publish_postgres(
         os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
         try:
             warehouse.rows(f"attach '' as {_SERVER} (type postgres)")
-            return _publish(warehouse, build, reader, patience_seconds)
+            place, rows = _load(warehouse, reader)
+            _swap(warehouse, settle_seconds, patience_seconds)
+            return PublishedSchema(place, build, rows, reader)
         except duckdb.Error as error:
             raise _server_error(error) or database_error(error) or UserError(str(error)) from error
 
@@ -94,7 +99,8 @@ def _load_extension(warehouse: Marts) -> None:
     warehouse.rows(f"load {literal(str(file))}")
 
 
-def _publish(warehouse: Marts, build: Build, reader: str | None, patience_seconds: float) -> PublishedSchema:
+def _load(warehouse: Marts, reader: str | None) -> tuple[str, dict[str, int]]:
+    """Load the marts into a schema that nobody reads; return the name of the database, and their rows by table."""
     tables = warehouse.tables()
     keys = warehouse.keys()
     warehouse.rows("begin")
@@ -118,13 +124,7 @@ def _publish(warehouse: Marts, build: Build, reader: str | None, patience_second
     except BaseException:
         warehouse.abandon()
         raise
-    try:
-        _execute(warehouse, _swap(patience_seconds))
-    except BaseException:
-        # Killed here, it stays until the next publish.
-        _execute(warehouse, f"drop schema if exists {_LOADING} cascade")
-        raise
-    return PublishedSchema(place, build, rows, reader)
+    return place, rows
 
 
 def _execute(warehouse: Marts, statements: str) -> None:
@@ -195,48 +195,57 @@ def _verify(warehouse: Marts, tables: list[Table]) -> dict[str, int]:
     return expected
 
 
-def _swap(patience_seconds: float) -> str:
-    """Return the statement that puts the loaded schema in the place of the old one.
+def _swap(warehouse: Marts, settle_seconds: float, patience_seconds: float) -> None:
+    """Put the loaded schema in the place of the old one.
 
     A statement that joins two tables looks them up one after the other. With both locked it finds both old or
-    both new. We give up a lock that we wait for before Postgres (deadlock_timeout, 1 s) would look for deadlocks
-    and cancel a reader.
+    both new. We stop waiting for a lock long before Postgres would look for deadlocks (deadlock_timeout, 1 s) and
+    cancel a reader.
     """
-    return f"""
-    do $swap$
-    declare
-        old_tables text;
-        started_at timestamptz := clock_timestamp();
-    begin
-        select string_agg(format('%I.%I', nspname, relname), ', ' order by relname)
-        into old_tables
-        from pg_class
-        inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
-        where nspname = '{SCHEMA}' and relkind in ('r', 'p');
-
-        while old_tables is not null loop
+    try:
+        _execute(
+            warehouse,
+            f"""
+            do $swap$
+            declare
+                old_tables text;
+                started_at timestamptz := clock_timestamp();
             begin
-                perform set_config('lock_timeout', '250ms', true);
-                execute 'lock table ' || old_tables || ' in access exclusive mode';
-                exit;
-            exception
-                when lock_not_available or deadlock_detected then
-                    if clock_timestamp() - started_at > interval '{patience_seconds} seconds' then
-                        raise;
-                    end if;
-                    perform pg_sleep(0.1);
-            end;
-        end loop;
-        perform set_config('lock_timeout', '0', true);
+                select string_agg(format('%I.%I', nspname, relname), ', ' order by relname)
+                into old_tables
+                from pg_class
+                inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+                where nspname = '{SCHEMA}' and relkind in ('r', 'p');
 
-        if old_tables is not null then
-            execute 'drop table ' || old_tables;
-        end if;
-        drop schema if exists {SCHEMA};
-        alter schema {_LOADING} rename to {SCHEMA};
-    end
-    $swap$
-    """
+                perform pg_sleep({settle_seconds});
+                while old_tables is not null loop
+                    begin
+                        perform set_config('lock_timeout', '100ms', true);
+                        execute 'lock table ' || old_tables || ' in access exclusive mode';
+                        exit;
+                    exception
+                        when lock_not_available or deadlock_detected then
+                            if clock_timestamp() - started_at > interval '{patience_seconds} seconds' then
+                                raise;
+                            end if;
+                            perform pg_sleep(0.1);
+                    end;
+                end loop;
+                perform set_config('lock_timeout', '0', true);
+
+                if old_tables is not null then
+                    execute 'drop table ' || old_tables;
+                end if;
+                drop schema if exists {SCHEMA};
+                alter schema {_LOADING} rename to {SCHEMA};
+            end
+            $swap$
+            """,
+        )
+    except BaseException:
+        # After a kill it stays until the next publish.
+        _execute(warehouse, f"drop schema if exists {_LOADING} cascade")
+        raise
 
 
 def _server_error(error: duckdb.Error) -> UserError | None:

@@ -1,5 +1,6 @@
 """The marts in a Postgres server are one build at every moment. Runs where the programs of a server are installed."""
 
+import functools
 import os
 import re
 import shutil
@@ -14,9 +15,11 @@ from small_warehouse import change, other_process, write_warehouse
 from manyfaces.cli import main
 from manyfaces.errors import UserError
 from manyfaces.serving import postgres as postgres_module
-from manyfaces.serving.postgres import publish_postgres
 
 pytest.importorskip("duckdb_extension_postgres_scanner", reason="DuckDB's postgres extension is not installed")
+
+
+publish_at_once = functools.partial(postgres_module.publish_postgres, settle_seconds=0)
 
 
 def find_programs() -> Path | None:
@@ -114,7 +117,7 @@ SCHEMAS = (
 
 
 def test_tables_arrive_with_types_comments_keys_and_rows(warehouse, database):
-    published = publish_postgres(warehouse)
+    published = publish_at_once(warehouse)
     assert published.rows == {"build_info": 1, "counts": 1, "people": 3}
     columns = (
         "select attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) "
@@ -146,9 +149,9 @@ def test_tables_arrive_with_types_comments_keys_and_rows(warehouse, database):
 
 
 def test_a_second_publish_takes_the_place_of_the_first(warehouse, database):
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
     change(write_warehouse(warehouse, rows=5, number=2), "alter table marts.people add column visits bigint")
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
     assert database("select count(*), count(visits) from marts.people") == ["5|0"]
     assert database("select run_id from marts.build_info") == ["run-2"]
     assert database(SCHEMAS) == ["marts"]
@@ -198,29 +201,29 @@ print(reads, len(builds), psql.returncode, flush=True)
 def test_readers_see_no_error_and_no_mixed_build_while_it_is_swapped(
     warehouse, server, database, isolation
 ):
-    publish_postgres(write_warehouse(warehouse, rows=10, number=0))
+    publish_at_once(write_warehouse(warehouse, rows=10, number=0))
     setting = f"\\set QUIET on\nset default_transaction_isolation = '{isolation}';\n"
     arguments = (READER, PROGRAMS / "psql", setting)
     with other_process(*arguments) as first, other_process(*arguments) as second:
         assert first.stdout.readline() == second.stdout.readline() == "ready\n"
-        for number in range(1, 21):
+        for number in range(1, 7):
             write_warehouse(warehouse, rows=10 + number, number=number)
-            publish_postgres(warehouse)
+            postgres_module.publish_postgres(warehouse)
         told = [reader.communicate()[0].split() for reader in (first, second)]
     assert first.returncode == second.returncode == 0, (server.folder / "log").read_text()
     for reads, builds, code in told:
         assert code == "0"
-        assert int(reads) > 100
-        assert int(builds) > 10
+        assert int(reads) > 20
+        assert int(builds) > 3
 
 
 def test_a_kill_while_it_loads_leaves_the_old_build_and_nothing_else(warehouse, database):
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
     write_warehouse(warehouse, rows=5, number=2)
     code = (
         "import os, signal, sys\n"
         "from manyfaces.serving import postgres\n"
-        "setattr(postgres, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "setattr(postgres, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))\n"
         "postgres.publish_postgres(sys.argv[1])\n"
     )
     for moment in ("_verify", "_swap"):
@@ -228,13 +231,13 @@ def test_a_kill_while_it_loads_leaves_the_old_build_and_nothing_else(warehouse, 
             killed.communicate()
         assert killed.returncode == -9
         assert database("select count(*) from marts.people") == ["3"]
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
     assert database("select count(*) from marts.people") == ["5"]
     assert database(SCHEMAS) == ["marts"]
 
 
 def test_a_reader_that_never_ends_keeps_his_tables_and_is_named_as_the_reason(warehouse, database):
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
     with subprocess.Popen(
         [PROGRAMS / "psql", "-X", "-A", "-t", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as session:
@@ -243,26 +246,26 @@ def test_a_reader_that_never_ends_keeps_his_tables_and_is_named_as_the_reason(wa
         assert session.stdout.readline() == "3\n"
         write_warehouse(warehouse, rows=5)
         with pytest.raises(UserError, match="readers keep the tables of the schema marts locked"):
-            publish_postgres(warehouse, patience_seconds=0.1)
+            publish_at_once(warehouse, patience_seconds=0.1)
         assert database(SCHEMAS) == ["marts"]
         session.stdin.write("select count(*) from marts.people; rollback;\n")
         session.stdin.flush()
         assert session.stdout.readline() == "3\n"
         session.communicate()
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
     assert database("select count(*) from marts.people") == ["5"]
 
 
 def test_what_other_people_made_is_never_dropped(warehouse, database):
     database("create schema marts; create table marts.notes (text text)")
     with pytest.raises(UserError, match=r"the schema marts in test_\d+ was not made by publishing"):
-        publish_postgres(warehouse)
+        publish_at_once(warehouse)
     database("drop schema marts cascade")
 
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
     database("create view public.rich as select * from marts.people where spend > 1")
     with pytest.raises(UserError, match=r"made from the schema marts, .*: view rich depends on table"):
-        publish_postgres(warehouse)
+        publish_at_once(warehouse)
     assert database("select count(*) from public.rich") == ["3"]
     assert database(SCHEMAS) == ["marts"]
 
@@ -275,17 +278,17 @@ def test_two_publishes_at_a_time_do_not_meet(warehouse, database):
         other.stdin.flush()
         assert other.stdout.readline() == "|1\n"
         with pytest.raises(UserError, match="another publish into test_"):
-            publish_postgres(warehouse)
+            publish_at_once(warehouse)
         other.communicate()
-    publish_postgres(warehouse)
+    publish_at_once(warehouse)
 
 
 def test_a_build_that_is_not_whole_is_loaded_on_demand_only(warehouse, database):
     write_warehouse(warehouse, problem="people could not be made")
     with pytest.raises(UserError, match="people could not be made"):
-        publish_postgres(warehouse)
+        publish_at_once(warehouse)
     assert database(SCHEMAS) == []
-    publish_postgres(warehouse, allow_incomplete=True)
+    publish_at_once(warehouse, allow_incomplete=True)
 
 
 def free_port():
@@ -320,16 +323,16 @@ def test_a_server_that_cannot_be_used_is_said_in_a_sentence(
 
 def test_a_role_that_is_not_there_is_said_in_a_sentence(warehouse, database):
     with pytest.raises(UserError, match=r"there is no role auditor in test_\d+: .* create role \"auditor\" login"):
-        publish_postgres(warehouse, reader="auditor")
+        publish_at_once(warehouse, reader="auditor")
     assert database(SCHEMAS) == []
 
 
 def test_an_extension_that_is_not_installed_is_said_in_a_sentence(warehouse, monkeypatch):
     monkeypatch.setattr(postgres_module, "_PACKAGE", "duckdb_extension_that_is_missing")
     with pytest.raises(UserError, match="make publish-postgres.*pip install duckdb-extension-that-is-missing==1"):
-        publish_postgres(warehouse)
+        publish_at_once(warehouse)
     monkeypatch.setattr(postgres_module, "_PACKAGE", "duckdb")
     with pytest.raises(UserError, match=r"has no extension for DuckDB v\d"):
-        publish_postgres(warehouse)
+        publish_at_once(warehouse)
 
 
