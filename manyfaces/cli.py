@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     loaded = command(
         "publish-postgres",
         _publish_postgres,
-        "Copy the marts into the schema marts of the Postgres server that PGHOST, PGDATABASE, PGUSER ... name.",
+        "Copy the marts into a schema of the Postgres server that PGHOST, PGDATABASE, PGUSER ... name.",
     )
     _add_source(loaded)
     loaded.add_argument(
@@ -174,9 +174,7 @@ def _publish_parquet(options: argparse.Namespace) -> None:
 def _publish_postgres(options: argparse.Namespace) -> None:
     from manyfaces.serving.postgres import publish_postgres
 
-    print(
-        publish_postgres(options.source, reader=options.reader, allow_incomplete=options.allow_incomplete)
-    )
+    print(publish_postgres(options.source, reader=options.reader, allow_incomplete=options.allow_incomplete))
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

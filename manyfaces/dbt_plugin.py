@@ -62,13 +62,15 @@ class Plugin(BasePlugin):
         cursor.execute("set variable complete_journey_folder = ?", [self._complete_journey_folder]).fetchall()
 
     def store(self, target_config: TargetConfig) -> None:
-        """Publish the marts beside the warehouse; the macro publish_at_end() calls this at the end of a run."""
+        """Publish the marts beside the warehouse, for the macro publish_at_end()."""
         if self.creds.path == ":memory:":
             raise DbtRuntimeError("manyfaces: a warehouse in memory has no place to publish to")
         target = Path(self.creds.path).absolute().with_name(target_config.location.path)
         with self._connection.cursor() as cursor:
             try:
-                published = publish_open(Marts(cursor), target, kept_builds=target_config.config["kept_builds"])
+                published = publish_open(
+                    Marts(cursor), target, kept_builds=target_config.config["kept_builds"]
+                )
             except UserError as error:
                 raise DbtRuntimeError(f"manyfaces: not published: {error}") from error
         say(f"published {published}")

@@ -1,7 +1,7 @@
 """Writes every mart as a Parquet file into a folder, and swaps the folder in whole.
 
-The folder is a link to one build among those in <folder>_builds. Who follows the link once, and reads from where
-it leads, reads one build, however many are published meanwhile; the build before the newest stays for them.
+The folder is a link to one build among those in <folder>_builds. Who follows the link once, and reads from
+where it leads, reads one build, whatever is published meanwhile; the build before the newest stays for them.
 """
 
 import json
@@ -37,8 +37,8 @@ def publish_parquet(
 ) -> PublishedFolder:
     """Write the marts of a warehouse as Parquet files, one a table, compressed with zstd.
 
-    The metadata of each file has `description`, `columns` (descriptions by column, as JSON), `key` (the columns
-    that make a row unique, as JSON), `run_id` and `built_at`.
+    The metadata of each file has `description`, `columns` (descriptions by column, as JSON), `key` (the
+    columns that make a row unique, as JSON), `run_id` and `built_at`.
 
     Args:
         source: the DuckDB file that dbt writes. It is only read, but nobody may be writing it.

@@ -1,8 +1,8 @@
 """Copies the marts into a Postgres server, and swaps the schema in whole.
 
-One transaction loads the new tables into a schema that nobody reads. Another locks the old tables, drops them and
-renames the schema: whoever asks at that moment waits for its end. They are two, so that the new rows are there for
-a reader who took his snapshot before the swap and looks the tables up after it.
+One transaction loads the new tables into a schema that nobody reads. Another locks the old tables, drops
+them and renames the schema: whoever asks at that moment waits for its end. They are two, so that the new rows
+are there for a reader who took his snapshot before the swap and looks the tables up after it.
 """
 
 import importlib.resources
@@ -14,7 +14,16 @@ from pathlib import Path
 import duckdb
 
 from manyfaces.errors import UserError, database_error
-from manyfaces.serving.warehouse import SCHEMA, Build, Marts, Table, identifier, literal, open_warehouse, whole_build
+from manyfaces.serving.warehouse import (
+    SCHEMA,
+    Build,
+    Marts,
+    Table,
+    identifier,
+    literal,
+    open_warehouse,
+    whole_build,
+)
 
 _PACKAGE = "duckdb_extension_postgres_scanner"
 _SERVER = "server"
@@ -52,20 +61,20 @@ def publish_postgres(
 ) -> PublishedSchema:
     """Copy the marts of a warehouse into the schema marts of a Postgres server.
 
-    The server is the one that psql would connect to: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD and the other
-    variables of libpq, or its password file.
+    The server is the one that psql would connect to: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD and the
+    other variables of libpq, or its password file.
 
     Args:
         source: the DuckDB file that dbt writes. It is only read, but nobody may be writing it.
         reader: a role that may read the tables. It has to be there.
         allow_incomplete: publish also what is no whole build.
-        settle_seconds: how old the new rows are before anybody can find them, so that a reader who has taken his
-            snapshot, but not yet looked the tables up, does not find them empty (isolation repeatable read).
+        settle_seconds: how old the new rows are before anybody can find them, so that a reader who has taken
+            his snapshot, but not yet looked the tables up, does not find them empty (in repeatable read).
         patience_seconds: how long to wait for readers that keep the old tables locked.
 
     Raises:
-        UserError: the source is missing, in use, or holds no whole build; the server cannot be reached or refuses;
-            the role or DuckDB's extension is missing.
+        UserError: the source is missing, in use, or holds no whole build; the server cannot be reached, or
+            refuses; the role or DuckDB's extension is missing.
     """
     with open_warehouse(source) as warehouse:
         build = whole_build(warehouse, allow_incomplete)
@@ -81,7 +90,7 @@ def publish_postgres(
 
 
 def _load_extension(warehouse: Marts) -> None:
-    """Load DuckDB's postgres extension from its package: nothing is downloaded, nothing is installed elsewhere."""
+    """Load DuckDB's postgres extension from where its package is; nothing is downloaded."""
     version = warehouse.rows("select library_version from pragma_version()")[0][0]
     try:
         folder = importlib.resources.files(_PACKAGE) / "extensions" / version
@@ -100,7 +109,7 @@ def _load_extension(warehouse: Marts) -> None:
 
 
 def _load(warehouse: Marts, reader: str | None) -> tuple[str, dict[str, int]]:
-    """Load the marts into a schema that nobody reads; return the name of the database, and their rows by table."""
+    """Load the marts into a schema that nobody reads; return the database's name, and rows by table."""
     tables = warehouse.tables()
     keys = warehouse.keys()
     warehouse.rows("begin")
@@ -199,8 +208,8 @@ def _swap(warehouse: Marts, settle_seconds: float, patience_seconds: float) -> N
     """Put the loaded schema in the place of the old one.
 
     A statement that joins two tables looks them up one after the other. With both locked it finds both old or
-    both new. We stop waiting for a lock long before Postgres would look for deadlocks (deadlock_timeout, 1 s) and
-    cancel a reader.
+    both new. We stop waiting for a lock long before Postgres would look for deadlocks (deadlock_timeout, 1 s)
+    and cancel a reader.
     """
     try:
         _execute(
@@ -254,8 +263,8 @@ def _server_error(error: duckdb.Error) -> UserError | None:
     refused = re.search(r'Unable to connect to Postgres at "[^"]*": (.+)', text)
     if refused:
         return UserError(
-            f"Postgres cannot be reached: {refused[1].strip()}; look at PGHOST, PGPORT, PGDATABASE, PGUSER and "
-            "PGPASSWORD"
+            f"Postgres cannot be reached: {refused[1].strip()}; look at PGHOST, PGPORT, PGDATABASE, PGUSER "
+            "and PGPASSWORD"
         )
     said = re.search(r"ERROR:  (.+)", text)
     if not said:

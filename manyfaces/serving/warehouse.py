@@ -60,7 +60,7 @@ class Marts:
         self.database = database or self.rows("select current_database()")[0][0]
 
     def rows(self, query: str) -> list[tuple]:
-        """Return the rows of a query. A parameter would have DuckDB load pandas, which takes longer than most."""
+        """Return the rows of a query. It has no parameters, because those have DuckDB load pandas."""
         return self._connection.execute(query).fetchall()
 
     def abandon(self) -> None:
@@ -90,7 +90,7 @@ class Marts:
         return Build(*said[0])
 
     def problem(self) -> str | None:
-        """Return why the marts of a warehouse are no whole build; None where they are one, or none is recorded."""
+        """Return why the marts of a warehouse are no whole build, if that is known."""
         is_recorded = self.rows(
             f"select 1 from duckdb_tables() where database_name = {literal(self.database)} "
             f"and schema_name = '{_RECORD}' and table_name = 'runs'"
@@ -116,7 +116,7 @@ class Marts:
         return [table.name for table in self.all_tables() if table.name not in keys]
 
     def keys(self) -> dict[str, tuple[str, ...]]:
-        """Return the columns of each mart of the project that dbt tests as its key; none where it tests none."""
+        """Return what dbt tests as the key of each mart of the project, if anything."""
         return {
             table: tuple(key or ())
             for table, key in self.rows(
@@ -126,7 +126,7 @@ class Marts:
         }
 
     def content(self, table: Table, copy: str | None = None) -> tuple[int, int]:
-        """Return the number of rows of a table, or of a copy of it, and a sum that other rows would not have."""
+        """Return the rows of a table, or of a copy of it, and a sum that others would not have."""
         columns = ", ".join(identifier(column.name) for column in table.columns)
         return self.rows(
             f"select count(*), coalesce(sum(cast(hash({columns}) as hugeint)), 0) "
@@ -144,7 +144,8 @@ class Marts:
             columns.setdefault(table, []).append(Column(*column))
         tables = self.rows(
             f"select table_name, comment from duckdb_tables() where {place} and not temporary "
-            f"union all select view_name, comment from duckdb_views() where {place} and not temporary order by 1"
+            f"union all select view_name, comment from duckdb_views() where {place} and not temporary "
+            "order by 1"
         )
         return [Table(name, comment, tuple(columns[name])) for name, comment in tables]
 

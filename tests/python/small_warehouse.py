@@ -1,4 +1,4 @@
-"""A warehouse of a few rows with the record of its builds, for tests of publishing; test_build_record.py has dbt write one."""
+"""A warehouse of a few rows with the record of its builds, as dbt writes it in test_build_record.py."""
 
 import subprocess
 import sys

@@ -84,7 +84,9 @@ def test_a_script_or_module_is_named_instead_of_the_interpreter(tmp_path, comman
 def test_what_is_not_known_is_not_made_up():
     assert str(Holder(None, None)) == "another program"
     assert holder(0) == Holder(None, None), "a process outside of this container"
-    told = RuntimeError('IO Error: Could not set lock on file "/data/warehouse.duckdb": Conflicting lock is held.')
+    told = RuntimeError(
+        'IO Error: Could not set lock on file "/data/warehouse.duckdb": Conflicting lock is held.'
+    )
     assert str(database_error(told)).startswith("warehouse.duckdb is open in another program: wait until")
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from small_warehouse import READER, change, other_process, read, write_warehouse
@@ -214,7 +215,8 @@ def test_of_two_publishes_at_a_time_one_waits_for_the_other(warehouse, serving, 
         unfinished.touch()
         before = serving.stat().st_ino
         while not any(
-            "->" in line and f" {waiting.pid} " in line for line in open("/proc/locks").read().splitlines()
+            "->" in line and f" {waiting.pid} " in line
+            for line in Path("/proc/locks").read_text().splitlines()
         ):
             assert waiting.poll() is None, "it did not wait"
         assert serving.stat().st_ino == before
@@ -355,8 +357,8 @@ PUBLISH = (
     "sys.exit(main(['publish', '--from', sys.argv[1], '--to', sys.argv[2]]))\n"
 )
 NO_SPACE = (
-    "manyfaces: no space is left to write serving.duckdb in {folder}: make room for a whole build and publish "
-    "again; what was published before is as it was\n"
+    "manyfaces: no space is left to write serving.duckdb in {folder}: make room for a whole build and "
+    "publish again; what was published before is as it was\n"
 )
 
 

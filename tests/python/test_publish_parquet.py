@@ -47,9 +47,7 @@ def test_each_mart_is_a_file_with_its_types_and_descriptions(warehouse, tmp_path
         "build": "int32",
     }
     assert pl.read_parquet(people)["spend"].to_list() == [Decimal("1.50")] * 3
-    assert {
-        pq.read_metadata(people).row_group(0).column(index).compression for index in range(5)
-    } == {"ZSTD"}
+    assert {pq.read_metadata(people).row_group(0).column(index).compression for index in range(5)} == {"ZSTD"}
     metadata = {key.decode(): value.decode() for key, value in pq.read_metadata(people).metadata.items()}
     assert metadata["description"] == "one row per user's key"
     assert json.loads(metadata["columns"])["user_key"] == "键: a pseudonym"
