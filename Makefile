@@ -16,7 +16,7 @@ PEERS := benchmarks/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history backtest publish summary test lint pytest fix docs bench bench-peers clean distclean help
+.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -47,6 +47,12 @@ backtest: $(READY) ## Judge the lists of a wall 28 days ago (more: FOLDS=3) by w
 
 publish: $(READY) ## Copy the marts into serving.duckdb, which may stay open in other programs
 	$(BIN)/manyfaces publish
+
+publish-parquet: $(READY) ## Write the marts as Parquet files into serving_parquet/
+	$(BIN)/manyfaces publish-parquet
+
+publish-postgres: $(READY) ## Copy the marts into the Postgres server of PGHOST, PGDATABASE, PGUSER ...
+	$(BIN)/manyfaces publish-postgres
 
 summary: $(READY) ## Show what serving.duckdb holds
 	$(BIN)/manyfaces summary
@@ -84,7 +90,8 @@ $(PEERS)/.venv/.ready: $(PEERS)/requirements.txt
 	@touch $@
 
 clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, caches
-	rm -rf target logs models_store backtest .pytest_cache .ruff_cache
+	rm -rf target logs models_store backtest serving_builds serving_parquet serving_parquet_builds
+	rm -rf .pytest_cache .ruff_cache
 	rm -f warehouse.duckdb* serving.duckdb* backtest.duckdb*
 
 distclean: clean ## Remove .venv too, and what bench-peers made
