@@ -62,6 +62,8 @@
         'min_users_per_cell': {'type': 'integer', 'low': 1},
         'segment_top_n': {'type': 'integer', 'low': 1},
         'max_interests': {'type': 'integer', 'low': 1},
+        'daily_days': {'type': 'integer', 'low': 1},
+        'daily_categories': {'type': 'integer', 'low': 1},
         'history_dates': {'type': 'integer', 'low': 1},
         'prediction_days': {'type': 'integer', 'low': 1},
         'retrain_when': {'type': 'policy'},

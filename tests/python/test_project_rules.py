@@ -122,7 +122,7 @@ def test_marts_have_enforced_contracts_without_odd_types(models):
     marts = {name: model for name, model in models.items() if layer(model) == "marts"}
     assert marts
     assert [name for name, model in marts.items() if not model["config"]["contract"]["enforced"]] == []
-    allowed = {"string", "integer", "bigint", "double", "boolean", "timestamp", "date"}
+    allowed = {"string", "integer", "bigint", "double", "boolean", "timestamp", "date", "decimal(18,2)"}
     odd = [
         f"{name}.{column['name']}: {column['data_type']}"
         for name, model in marts.items()
