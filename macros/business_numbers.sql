@@ -8,7 +8,10 @@
     count(distinct case when value_kind = 'amount' and preference > 0 then coalesce(session_id, '') end)
 {%- endmacro %}
 
-{# Money, returns deducted, in exact decimals: the order of a parallel sum cannot matter. #}
+{#
+    Money, returns deducted. Added in exact decimals, so that the order of a parallel sum cannot matter, and rounded for
+    each user and day, so that every table that adds them up comes to the same total.
+#}
 {% macro spend() -%}
-    cast(sum(cast(amount as decimal(18, 4))) as decimal(18, 4))
+    cast(sum(cast(amount as decimal(18, 4))) as decimal(18, 2))
 {%- endmacro %}

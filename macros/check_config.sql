@@ -63,6 +63,7 @@
         'segment_top_n': {'type': 'integer', 'low': 1},
         'max_interests': {'type': 'integer', 'low': 1},
         'daily_days': {'type': 'integer', 'low': 1},
+        'retention_days': {'type': 'integer', 'low': 1},
         'daily_categories': {'type': 'integer', 'low': 1},
         'history_dates': {'type': 'integer', 'low': 1},
         'prediction_days': {'type': 'integer', 'low': 1},

@@ -2,8 +2,8 @@ with members as (
     select * from {{ ref('user_segments') }}
 ),
 
-user_days as (
-    select * from {{ ref('user_days') }}
+user_daily as (
+    select * from {{ ref('user_daily') }}
 ),
 
 days as (
@@ -24,17 +24,16 @@ segments as (
 activity as (
     select
         members.segment_id,
-        user_days.event_on,
+        user_daily.day_on,
         count(*) as active_users,
-        sum(user_days.events) as events,
-        sum(user_days.orders) as orders,
-        sum(user_days.spend) as spend
-    from user_days
-    inner join days
-        on user_days.event_on = days.day_on
+        sum(user_daily.events) as events,
+        sum(user_daily.orders) as orders,
+        sum(user_daily.spend) as spend,
+        sum(cast(user_daily.is_retained as integer)) as retained_users
+    from user_daily
     inner join members
-        on user_days.user_key = members.user_key
-    group by members.segment_id, user_days.event_on
+        on user_daily.user_key = members.user_key
+    group by members.segment_id, user_daily.day_on
 ),
 
 final as (
@@ -48,13 +47,14 @@ final as (
         cast(coalesce(activity.events, 0) as bigint) as events,
         cast(coalesce(activity.orders, 0) as bigint) as orders,
         cast(coalesce(activity.spend, 0) as decimal(18, 2)) as spend,
+        cast(activity.retained_users as bigint) as retained_users,
         cast(days.is_complete as boolean) as is_complete
     from segments
     cross join days
     left join activity
         on
             segments.segment_id = activity.segment_id
-            and days.day_on = activity.event_on
+            and days.day_on = activity.day_on
 )
 
 select * from final
