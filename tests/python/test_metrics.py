@@ -28,7 +28,7 @@ def test_without_metricflow_the_way_to_get_it_is_said(tmp_path, monkeypatch):
     (tmp_path / "dbt_project.yml").touch()
     (tmp_path / "serving.duckdb").touch()
     monkeypatch.setitem(sys.modules, "dbt_metricflow.cli", None)
-    with pytest.raises(UserError, match="pip install 'dbt-metricflow>=0.15'"):
+    with pytest.raises(UserError, match=r"pip install 'dbt-metricflow>=0\.15'"):
         run_metricflow(["list", "metrics"], "serving.duckdb")
 
 
