@@ -31,7 +31,7 @@ def read_by_notebook(file: Path) -> set[str]:
 
 
 def read_by_superset(dashboard: Path) -> set[str]:
-    """Follow a dashboard to its charts and filters, these to their datasets, and these to a table or a query."""
+    """Follow a dashboard to its charts and filters, these to datasets, and these to a table or a query."""
     bundle = dashboard.parents[1]
     charts, datasets = (
         {
