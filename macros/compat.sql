@@ -182,13 +182,13 @@
     datediff({{ last }}, {{ first }})
 {%- endmacro %}
 
-{# The date so many days before another. #}
-{% macro days_earlier(day, days) -%}
-    {{ return(adapter.dispatch('days_earlier', 'manyfaces')(day, days)) }}
+{# The date so many days after another. #}
+{% macro days_later(day, days) -%}
+    {{ return(adapter.dispatch('days_later', 'manyfaces')(day, days)) }}
 {%- endmacro %}
-{% macro default__days_earlier(day, days) -%}
-    {{ day }} - cast({{ days }} as integer)
+{% macro default__days_later(day, days) -%}
+    {{ day }} + cast({{ days }} as integer)
 {%- endmacro %}
-{% macro spark__days_earlier(day, days) -%}
-    date_sub({{ day }}, cast({{ days }} as integer))
+{% macro spark__days_later(day, days) -%}
+    date_add({{ day }}, cast({{ days }} as integer))
 {%- endmacro %}

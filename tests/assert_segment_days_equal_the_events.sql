@@ -10,7 +10,7 @@ with members as (
 
 days as (
     select * from {{ ref('calendar_days') }}
-    where days_ago < {{ var('daily_days') }}
+    where days_ago <= {{ var('daily_days') }}
 ),
 
 events as (

@@ -14,8 +14,8 @@ first_day as (
 -- A wall at midnight closes the day before it; it does not open one.
 bounds as (
     select
-        wall.as_of,
-        cast(wall.as_of - interval '1' second as date) as last_on,
+        cast(wall.as_of as date) as wall_on,
+        {{ days_between('first_day.first_on', "cast(wall.as_of - interval '1' second as date)") }} as last_number,
         first_day.first_on
     from wall
     cross join first_day
@@ -24,17 +24,16 @@ bounds as (
 
 numbered as (
     select
-        as_of,
-        last_on,
-        {{ explode(whole_numbers(0, days_between('first_on', 'last_on'))) }} as days_ago
+        wall_on,
+        first_on,
+        {{ explode(whole_numbers(0, 'last_number')) }} as day_number
     from bounds
 ),
 
 dated as (
     select
-        as_of,
-        cast(days_ago as integer) as days_ago,
-        {{ days_earlier('last_on', 'days_ago') }} as day_on
+        wall_on,
+        {{ days_later('first_on', 'day_number') }} as day_on
     from numbered
 ),
 
@@ -44,8 +43,8 @@ final as (
         cast(date_trunc('week', day_on) as date) as week_on,
         cast(date_trunc('month', day_on) as date) as month_on,
         cast({{ iso_weekday('day_on') }} as integer) as weekday_number,
-        cast(days_ago as integer) as days_ago,
-        cast({{ days_earlier('day_on', '-1') }} <= as_of as boolean) as is_complete
+        cast({{ days_between('day_on', 'wall_on') }} as integer) as days_ago,
+        cast(day_on < wall_on as boolean) as is_complete
     from dated
 )
 

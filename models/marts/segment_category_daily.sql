@@ -16,7 +16,7 @@ item_categories as (
 
 days as (
     select * from {{ ref('calendar_days') }}
-    where days_ago < {{ var('daily_days') }}
+    where days_ago <= {{ var('daily_days') }}
 ),
 
 -- Users first: memberships then meet a row for each user, category and day instead of each event.
@@ -25,6 +25,7 @@ user_category_days as (
         events.user_key,
         item_categories.category,
         events.event_on,
+        days.days_ago,
         count(*) as events,
         {{ order_count() }} as orders,
         {{ spend() }} as spend
@@ -33,7 +34,7 @@ user_category_days as (
         on events.event_on = days.day_on
     inner join item_categories
         on events.item_id = item_categories.item_id
-    group by events.user_key, item_categories.category, events.event_on
+    group by events.user_key, item_categories.category, events.event_on, days.days_ago
 ),
 
 top_categories as (
@@ -61,6 +62,7 @@ cells as (
         top_categories.category,
         top_categories.category_rank,
         user_category_days.event_on,
+        user_category_days.days_ago,
         count(*) as active_users,
         sum(user_category_days.events) as events,
         sum(user_category_days.orders) as orders,
@@ -72,7 +74,8 @@ cells as (
         on user_category_days.user_key = members.user_key
     group by
         members.segmentation, members.segment_id, members.segment_name,
-        top_categories.category, top_categories.category_rank, user_category_days.event_on
+        top_categories.category, top_categories.category_rank, user_category_days.event_on,
+        user_category_days.days_ago
 ),
 
 final as (
@@ -86,7 +89,8 @@ final as (
         cast(cells.active_users as bigint) as active_users,
         cast(cells.events as bigint) as events,
         cast(cells.orders as bigint) as orders,
-        cast(cells.spend as decimal(18, 2)) as spend
+        cast(cells.spend as decimal(18, 2)) as spend,
+        cast(cells.days_ago as integer) as days_ago
     from cells
     inner join sizes
         on cells.segment_id = sizes.segment_id

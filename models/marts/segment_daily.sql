@@ -8,7 +8,7 @@ user_daily as (
 
 days as (
     select * from {{ ref('calendar_days') }}
-    where days_ago < {{ var('daily_days') }}
+    where days_ago <= {{ var('daily_days') }}
 ),
 
 segments as (
@@ -48,6 +48,7 @@ final as (
         cast(coalesce(activity.orders, 0) as bigint) as orders,
         cast(coalesce(activity.spend, 0) as decimal(18, 2)) as spend,
         cast(activity.retained_users as bigint) as retained_users,
+        cast(days.days_ago as integer) as days_ago,
         cast(days.is_complete as boolean) as is_complete
     from segments
     cross join days

@@ -49,7 +49,7 @@ final as (
     inner join days
         on followed.event_on = days.day_on
     cross join last_complete_day
-    where days.days_ago < {{ var('daily_days') }}
+    where days.days_ago <= {{ var('daily_days') }}
 )
 
 select * from final
