@@ -25,9 +25,13 @@ _NUMBER = re.compile("DECIMAL|DOUBLE|FLOAT|U?(TINY|SMALL|BIG|HUGE)?INT")
 _FINGERPRINT = re.compile(r"<!-- (?P<kind>\w+) build: (?P<fingerprint>\w+) -->")
 
 
+# What was measured differs from build to build.
+MEASURED = ("seconds",)
+
+
 @dataclass(frozen=True)
 class Question:
-    """One question of the page: its heading, its query, its answer as Markdown, and the build that answers it."""
+    """One question of the page: heading, query, answer as Markdown, and the build that answers it."""
 
     title: str
     query: str
@@ -48,7 +52,9 @@ def questions(page: str) -> list[Question]:
     ]
 
 
-def answer(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[list[str], list[list[str]], list[bool]]:
+def answer(
+    connection: duckdb.DuckDBPyConnection, query: str
+) -> tuple[list[str], list[list[str]], list[bool]]:
     """Run a query.
 
     Returns:
@@ -57,22 +63,30 @@ def answer(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[list[str]
     result = connection.execute(query)
     names = [column[0] for column in result.description]
     is_number = [bool(_NUMBER.match(str(column[1]))) for column in result.description]
-    return names, [[_text(value) for value in row] for row in result.fetchall()], is_number
+    rows = result.fetchall()
+    columns = [_texts(column) for column in zip(*rows, strict=True)]
+    return names, [list(row) for row in zip(*columns, strict=True)], is_number
 
 
-def _text(value: object) -> str:
+def _texts(values: Sequence[object]) -> list[str]:
+    """Write the values of a column, numbers with as many decimals as one of them needs, six at most."""
+    digits = max((_decimals(value) for value in values), default=0)
+    return [_text(value, digits) for value in values]
+
+
+def _decimals(value: object) -> int:
+    if isinstance(value, decimal.Decimal):
+        return -int(value.as_tuple().exponent)
+    return len(f"{value:.6f}".rstrip("0").partition(".")[2]) if isinstance(value, float) else 0
+
+
+def _text(value: object, digits: int) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        # Six digits, and no exponent.
-        text = f"{value:,.6f}".rstrip("0").rstrip(".")
-        return text if abs(value) < 1e6 else f"{value:,.2f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, decimal.Decimal):
-        return f"{value:,}"
+    if isinstance(value, int | float | decimal.Decimal):
+        return f"{value:,.{digits}f}"
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ")
     return str(value).replace("|", "\\|").replace("\n", " ")
@@ -85,12 +99,14 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]], is_number: Sequen
 
 
 def build_kinds(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Say which questions a file can answer: those of several walls, or the others, and those of a backtest."""
+    """Say which questions a file can answer: of several walls, or the others, and of a backtest."""
 
     def value(query: str) -> int:
         return connection.execute(query).fetchall()[0][0]
 
-    kinds = {"history"} if value("select count(distinct as_of) from marts.segment_history") > 1 else {"default"}
+    kinds = (
+        {"history"} if value("select count(distinct as_of) from marts.segment_history") > 1 else {"default"}
+    )
     if "default" in kinds and value("select count(*) from marts.recommendation_quality"):
         kinds.add("backtest")
     return kinds
@@ -101,7 +117,8 @@ def fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
     digest = hashlib.sha256()
     for query in (
         "select segment_id, name, users from marts.segments order by all",
-        "select list, source, fallback_level, segment_id, rows, items from marts.recommendation_overview order by all",
+        "select list, segment_id, source, fallback_level, rows, items from marts.recommendation_overview "
+        "order by all",
     ):
         for row in connection.execute(query).fetchall():
             digest.update(repr(row).encode())
