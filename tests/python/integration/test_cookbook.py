@@ -66,8 +66,8 @@ def shown_build():
         kinds, found = cookbook.build_kinds(connection), cookbook.fingerprint(connection)
         if found not in cookbook.fingerprints(PAGE).values():
             pytest.skip(
-                "serving.duckdb has other segments or lists than docs/cookbook.md shows: it is of other data or "
-                "settings, of another processor, or of changed models; then `make cookbook` writes the page anew"
+                "serving.duckdb has other segments or lists than docs/cookbook.md: of other data, settings "
+                "or models, or of another processor; `make cookbook` would write the page anew"
             )
         yield connection, kinds
 
