@@ -16,7 +16,7 @@ PEERS := benchmarks/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help
+.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help cookbook
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -74,6 +74,9 @@ fix: $(READY) ## Mend what the linters can mend by themselves
 
 docs: $(READY) ## Write the description of every table to target/; look at it with dbt docs serve
 	$(BIN)/dbt docs generate
+
+cookbook: $(READY) ## Write the answers of docs/cookbook.md anew from serving.duckdb
+	$(BIN)/python docs/cookbook.py
 
 bench: $(READY) ## Measure speed and quality on made-up and bundled data (long)
 	$(BIN)/python benchmarks/bench.py

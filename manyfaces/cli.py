@@ -1,4 +1,4 @@
-"""The command `manyfaces`: build, backtest, publish (to a file, Parquet or Postgres), summary, simulate."""
+"""The command `manyfaces`: builds, judges, publishes and shows; `manyfaces --help` lists what it can do."""
 
 import argparse
 import os
@@ -22,11 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         an option or a file is wrong or in use.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # What follows belongs to dbt, options included.
-    is_passed_on = arguments[:1] in (["build"], ["backtest"]) and not {"-h", "--help"} & set(arguments)
+    # What follows belongs to dbt, or to MetricFlow, whose commands have a help of their own.
+    asked_for_help = {"-h", "--help"} & set(arguments[1:2] if arguments[:1] == ["metrics"] else arguments)
+    is_passed_on = arguments[:1] in (["build"], ["backtest"], ["metrics"]) and not asked_for_help
     options = _parser().parse_args(arguments[:1] if is_passed_on else arguments)
     try:
-        if options.run in (_build, _backtest):
+        if options.run in (_build, _backtest, _metrics):
             return options.run(arguments[1:])
         return options.run(options) or 0
     except UserError as error:
@@ -117,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     shown = command("summary", _summary, "Show what was built: counts, segments, one user's lists.")
     shown.add_argument("--database", metavar="FILE", default=Path(_warehouse()).with_name(SERVING), type=Path)
 
+    command(
+        "metrics",
+        _metrics,
+        f"Ask MetricFlow for metrics of {SERVING}, such as spend by month and segment.",
+        usage="manyfaces metrics [any command of mf, such as list metrics or query --metrics spend]",
+        epilog="docs/metrics.md defines each metric. --database FILE before the command asks another file.",
+    )
+
     simulated = command("simulate", simulate.run, "Write made-up input files of a size of your choice.")
     simulate.add_arguments(simulated)
     return parser
@@ -150,6 +159,16 @@ def _backtest(passed: Sequence[str]) -> int:
     parser.add_argument("--wall", metavar="TIME")
     own, rest = parser.parse_known_args(passed)
     return 0 if backtest(rest, _warehouse(), folds=own.folds, days=own.days, wall=own.wall) else 1
+
+
+def _metrics(passed: Sequence[str]) -> int:
+    from manyfaces.metrics import run_metricflow
+
+    parser = argparse.ArgumentParser(prog="manyfaces metrics", add_help=False, allow_abbrev=False)
+    serving = Path(_warehouse()).with_name(SERVING)
+    parser.add_argument("--database", metavar="FILE", default=serving, type=Path)
+    own, rest = parser.parse_known_args(passed)
+    return run_metricflow(rest or ["--help"], own.database)
 
 
 def _publish(options: argparse.Namespace) -> None:
