@@ -1,0 +1,442 @@
+"""The charts of the report, as Vega-Lite specifications made with Altair.
+
+Colours are CSS variables, which an SVG follows when the page turns from light to dark or to paper. Texts from the data
+only ever enter as values of rows, never as a part of an expression.
+"""
+
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import polars as pl
+import vl_convert
+
+FONT = (
+    'Inter, "Helvetica Neue", "Segoe UI", system-ui, -apple-system, "PingFang SC", "Microsoft YaHei", '
+    '"Noto Sans CJK SC", "Noto Sans SC", sans-serif'
+)
+# Rows that several charts share; the page holds them once.
+MAP_DATA = "map"
+_TEXT, _MUTED, _RULE, _SURFACE, _ACCENT = (
+    f"var(--{name})" for name in ("text", "muted", "rule", "surface", "accent")
+)
+_HIDDEN_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart: the name of its place in the page, its specification, and what it shows, in words."""
+
+    name: str
+    specification: dict
+    description: str
+
+
+def _chart(name: str, chart: alt.Chart | alt.LayerChart, description: str, height: int) -> Chart:
+    configured = (
+        chart.properties(width="container", height=height, description=description)
+        .configure(font=FONT, background="transparent", padding={"left": 2, "right": 8, "top": 6, "bottom": 2})
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=_MUTED,
+            titleColor=_MUTED,
+            gridColor=_RULE,
+            domainColor=_RULE,
+            tickColor=_RULE,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelLimit=1000,
+            titleLimit=1000,
+            labelPadding=6,
+            titlePadding=10,
+        )
+        .configure_text(color=_TEXT, fontSize=12)
+    )
+    return Chart(name, configured.to_dict(), description)
+
+
+def segment_colour(colour: int) -> str:
+    """Return the CSS variable of a segment's colour; 0 is that of segments without one."""
+    return f"var(--segment-{colour})"
+
+
+def segment_map(
+    name: str, field: str, shown: pl.DataFrame, centres: pl.DataFrame, description: str, segment_title: str
+) -> Chart:
+    """Draw users by taste, coloured by segment, with a numbered ring in the middle of each segment.
+
+    Args:
+        name: of the place in the page.
+        field: column of the shared rows that holds the place of a user's segment, 0 for segments not listed.
+        shown: segments of one segmentation, see queries.segments.
+        centres: the same with x and y.
+        description: what the chart shows, in words.
+        segment_title: word for segment, for the tooltip.
+    """
+    chosen = alt.param(name="chosen", value=0)
+    names = shown.select("place", "name")
+    places = [0, *shown["place"].to_list()]
+    colours = [segment_colour(0), *map(segment_colour, shown["colour"].to_list())]
+    scale = {"scale": alt.Scale(zero=False, nice=False, padding=14), "axis": _HIDDEN_AXIS}
+    points = (
+        alt.Chart(alt.NamedData(name=MAP_DATA))
+        .transform_lookup(field, alt.LookupData(data=names, key="place", fields=["name"]))
+        .mark_circle(size=16, aria=False)
+        .encode(
+            x=alt.X("x:Q", **scale),
+            y=alt.Y("y:Q", **scale),
+            color=alt.Color(f"{field}:N", scale=alt.Scale(domain=places, range=colours), legend=None),
+            opacity=alt.condition(
+                f"chosen == 0 || datum['{field}'] == chosen", alt.value(0.62), alt.value(0.05)
+            ),
+            tooltip=alt.Tooltip("name:N", title=segment_title),
+        )
+        .add_params(chosen)
+    )
+    if centres.is_empty():
+        return _chart(name, points, description, 460)
+    centres = centres.select("number", "colour", "x", "y", "name", "place").head(16)
+    x, y = _apart(centres["x"].to_numpy(), centres["y"].to_numpy())
+    centres = centres.with_columns(label_x=x, label_y=y, number=pl.col("number").cast(pl.String))
+    middles = alt.Chart(centres)
+    opacity = alt.condition("chosen == 0 || datum.place == chosen", alt.value(1), alt.value(0.15))
+    at_label = {"x": alt.X("label_x:Q", **scale), "y": alt.Y("label_y:Q", **scale)}
+    ring = alt.Color(
+        "place:N",
+        scale=alt.Scale(domain=places, range=colours),
+        legend=None,
+    )
+    lines = middles.mark_rule(strokeWidth=1.5, aria=False).encode(
+        x=alt.X("x:Q", **scale), y=alt.Y("y:Q", **scale), x2="label_x", y2="label_y", color=ring, opacity=opacity
+    )
+    rings = middles.mark_point(filled=False, shape="circle", size=520, strokeWidth=2.5, fill=_SURFACE).encode(
+        **at_label,
+        stroke=alt.Stroke("place:N", scale=alt.Scale(domain=places, range=colours), legend=None),
+        opacity=opacity,
+        tooltip=alt.Tooltip("name:N", title=segment_title),
+    )
+    numbers = middles.mark_text(fontWeight=600, fontSize=13, aria=False).encode(
+        **at_label, text="number:N", opacity=opacity, tooltip=alt.Tooltip("name:N", title=segment_title)
+    )
+    return _chart(name, alt.layer(points, lines, rings, numbers), description, 460)
+
+
+def _apart(x: np.ndarray, y: np.ndarray, nearest: float = 0.07) -> tuple[np.ndarray, np.ndarray]:
+    """Move labels apart until no two are nearer than a share of the map's width."""
+    width = max(np.ptp(x), np.ptp(y), 1e-6) / 0.55
+    # Labels in one place part in fixed directions.
+    angles = np.arange(len(x)) * 2.399963
+    positions = np.stack([x, y], axis=1) / width + 1e-4 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for _ in range(200):
+        between = positions[:, None] - positions[None]
+        distance = np.linalg.norm(between, axis=2) + np.eye(len(x)) * 9
+        push = np.clip(nearest - distance, 0, None)
+        if not push.any():
+            break
+        positions = positions + (between / distance[:, :, None] * push[:, :, None] / 2).sum(axis=1)
+    return positions[:, 0] * width, positions[:, 1] * width
+
+
+def flow_chart(
+    name: str,
+    flows: pl.DataFrame,
+    shown: pl.DataFrame,
+    description: str,
+    words: dict[str, str],
+) -> Chart:
+    """Draw users as bands between segments, a column for each wall.
+
+    Args:
+        name: of the place in the page.
+        flows: from_as_of, to_as_of, from_segment_id, to_segment_id, users of one segmentation.
+        shown: its segments.
+        description: what the chart shows, in words.
+        words: for new, gone, from, to and users.
+    """
+    bands, blocks = flow_shapes(flows, shown, words)
+    walls = sorted({*flows["from_as_of"], *flows["to_as_of"]})
+    x_axis = alt.X(
+        "x:Q", scale=alt.Scale(domain=[-0.12, len(walls) - 1 + 0.12], nice=False), axis=_HIDDEN_AXIS
+    )
+    y_scale = alt.Scale(reverse=True, nice=False, domainMin=0)
+    colours = {
+        "scale": alt.Scale(
+            domain=list(range(9)), range=[segment_colour(colour) for colour in range(9)]
+        ),
+        "legend": None,
+    }
+    tooltip = [
+        alt.Tooltip("from:N", title=words["from"]),
+        alt.Tooltip("to:N", title=words["to"]),
+        alt.Tooltip("users:Q", title=words["users"], format=","),
+    ]
+    drawn_bands = (
+        alt.Chart(bands)
+        .mark_area(orient="vertical", interpolate="linear", aria=False)
+        .encode(
+            x=x_axis,
+            y=alt.Y("top:Q", scale=y_scale, axis=_HIDDEN_AXIS),
+            y2="bottom",
+            detail="band:N",
+            color=alt.Color("colour:N", **colours),
+            opacity=alt.condition("datum.stays", alt.value(0.42), alt.value(0.26)),
+            tooltip=tooltip,
+        )
+    )
+    drawn_blocks = (
+        alt.Chart(blocks)
+        .mark_rect(cornerRadius=2)
+        .encode(
+            x=alt.X("left:Q", scale=alt.Scale(domain=[-0.12, len(walls) - 1 + 0.12], nice=False), axis=_HIDDEN_AXIS),
+            x2="right",
+            y=alt.Y("top:Q", scale=y_scale, axis=_HIDDEN_AXIS),
+            y2="bottom",
+            color=alt.Color("colour:N", **colours),
+            tooltip=[
+                alt.Tooltip("name:N", title=words["segment"]),
+                alt.Tooltip("date:N", title=words["wall"]),
+                alt.Tooltip("users:Q", title=words["users"], format=","),
+            ],
+        )
+    )
+    total = blocks["bottom"].max()
+    numbers = (
+        alt.Chart(blocks.filter(pl.col("bottom") - pl.col("top") > 0.026 * total))
+        .mark_text(fontWeight=600, aria=False, fill="var(--on-segment)")
+        .encode(x="middle:Q", y="centre:Q", text="label:N")
+    )
+    dates = (
+        alt.Chart(pl.DataFrame({"x": list(range(len(walls))), "date": [f"{wall:%Y-%m-%d}" for wall in walls]}))
+        .mark_text(baseline="bottom", dy=-6, color=_MUTED, fill=_MUTED)
+        .encode(x="x:Q", y=alt.value(0), text="date:N")
+    )
+    chart = _chart(name, alt.layer(drawn_bands, drawn_blocks, numbers, dates), description, 440)
+    chart.specification["config"]["padding"]["top"] = 24
+    return chart
+
+
+def flow_shapes(
+    flows: pl.DataFrame, shown: pl.DataFrame, words: dict[str, str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Lay out blocks and bands: heights are users, columns are walls.
+
+    Returns:
+        The points of the bands' edges, and the blocks.
+    """
+    segments = {row["segment_id"]: row for row in shown.iter_rows(named=True)}
+    last = len(segments) + 1
+
+    def place(segment: str) -> tuple[int, str]:
+        special = {"(new)": last + 1, "(gone)": last + 2}
+        return special.get(segment, segments.get(segment, {}).get("place", last)), segment
+
+    def named(segment: str) -> str:
+        special = {"(new)": words["new"], "(gone)": words["gone"]}
+        return special.get(segment) or segments.get(segment, {}).get("name") or segment
+
+    def colour(segment: str) -> int:
+        return segments.get(segment, {}).get("colour", 0)
+
+    walls = sorted({*flows["from_as_of"], *flows["to_as_of"]})
+    rows = flows.to_dicts()
+    steps: list[list[dict]] = [
+        sorted(
+            (row for row in rows if row["from_as_of"] == first),
+            key=lambda row: (place(row["from_segment_id"]), place(row["to_segment_id"])),
+        )
+        for first in walls[:-1]
+    ]
+    heights: list[dict[str, int]] = [{} for _ in walls]
+    for index, wall in enumerate(walls):
+        leaving: dict[str, int] = {}
+        coming: dict[str, int] = {}
+        for row in rows:
+            if row["from_as_of"] == wall:
+                leaving[row["from_segment_id"]] = leaving.get(row["from_segment_id"], 0) + row["users"]
+            if row["to_as_of"] == wall:
+                coming[row["to_segment_id"]] = coming.get(row["to_segment_id"], 0) + row["users"]
+        heights[index] = {
+            segment: max(leaving.get(segment, 0), coming.get(segment, 0)) for segment in leaving | coming
+        }
+    gap = 0.012 * max((sum(column.values()) for column in heights), default=1)
+    tops: list[dict[str, float]] = []
+    blocks = []
+    for index, column in enumerate(heights):
+        top = 0.0
+        tops.append({})
+        for segment in sorted(column, key=place):
+            tops[index][segment] = top
+            blocks.append(
+                {
+                    "left": index - 0.035,
+                    "right": index + 0.035,
+                    "middle": float(index),
+                    "top": top,
+                    "bottom": top + column[segment],
+                    "centre": top + column[segment] / 2,
+                    "name": named(segment),
+                    "label": _label(segments.get(segment), segment),
+                    "date": f"{walls[index]:%Y-%m-%d}",
+                    "users": column[segment],
+                    "colour": colour(segment),
+                }
+            )
+            top += column[segment] + gap
+    bands = []
+    curve = [(step / 12, 3 * (step / 12) ** 2 - 2 * (step / 12) ** 3) for step in range(13)]
+    for index, step in enumerate(steps):
+        left = dict(tops[index])
+        right = dict(tops[index + 1])
+        starts = {}
+        for row in step:
+            starts[row["from_segment_id"], row["to_segment_id"]] = left[row["from_segment_id"]]
+            left[row["from_segment_id"]] += row["users"]
+        for row in sorted(
+            step, key=lambda row: (place(row["to_segment_id"]), place(row["from_segment_id"]))
+        ):
+            start = starts[row["from_segment_id"], row["to_segment_id"]]
+            end = right[row["to_segment_id"]]
+            right[row["to_segment_id"]] += row["users"]
+            bands.extend(
+                {
+                    "band": f"{index}-{place(row['from_segment_id'])[0]}-{place(row['to_segment_id'])[0]}-"
+                    f"{row['from_segment_id']}-{row['to_segment_id']}",
+                    "x": round(index + 0.035 + 0.93 * along, 4),
+                    "top": round(start + (end - start) * across, 1),
+                    "bottom": round(start + (end - start) * across + row["users"], 1),
+                    "from": named(row["from_segment_id"]),
+                    "to": named(row["to_segment_id"]),
+                    "users": row["users"],
+                    "colour": colour(row["from_segment_id"]),
+                    "stays": row["from_segment_id"] == row["to_segment_id"],
+                }
+                for along, across in curve
+            )
+    return pl.DataFrame(bands), pl.DataFrame(blocks)
+
+
+def _label(segment: dict | None, segment_id: str) -> str:
+    if segment is None:
+        return {"(new)": "+", "(gone)": "−"}.get(segment_id, "")
+    return str(segment["number"]) if segment["number"] else ""
+
+
+def share_chart(name: str, shares: pl.DataFrame, colour: int, largest: float, description: str) -> Chart:
+    """Draw the share of one segment over time, small.
+
+    Args:
+        name: of the place in the page.
+        shares: as_of and share, earliest first.
+        colour: of the segment.
+        largest: the largest share of all segments, so that all charts have one scale.
+        description: what the chart shows, in words.
+    """
+    rows = shares.select(wall=pl.int_range(pl.len()), share="share", date=pl.col("as_of").dt.strftime("%Y-%m-%d"))
+    line = (
+        alt.Chart(rows)
+        .mark_line(point=alt.OverlayMarkDef(size=28, filled=True), strokeWidth=2)
+        .encode(
+            x=alt.X("wall:Q", axis=_HIDDEN_AXIS, scale=alt.Scale(nice=False, padding=6)),
+            y=alt.Y(
+                "share:Q",
+                scale=alt.Scale(domain=[0, largest]),
+                axis=alt.Axis(format=".0%", tickCount=3, title=None, domain=False, ticks=False),
+            ),
+            color=alt.value(segment_colour(colour)),
+            tooltip=[alt.Tooltip("date:N", title=" "), alt.Tooltip("share:Q", format=".1%", title=" ")],
+        )
+    )
+    return _chart(name, line, description, 84)
+
+
+def interval_chart(
+    name: str,
+    rows: pl.DataFrame,
+    axis_title: str,
+    description: str,
+    *,
+    marks_zero: bool = False,
+) -> Chart:
+    """Draw figures with their intervals, one below the other.
+
+    Args:
+        name: of the place in the page.
+        rows: label, value, low, high and tone (accent, good, bad or muted), in the order to be shown.
+        axis_title: name and unit of the figure.
+        description: what the chart shows, in words.
+        marks_zero: whether a line marks zero, for differences.
+    """
+    tones = ["accent", "good", "bad", "muted"]
+    base = alt.Chart(rows).encode(
+        y=alt.Y("label:N", sort=rows["label"].to_list(), title=None, axis=alt.Axis(domain=False, ticks=False, labelColor=_TEXT)),
+        color=alt.Color(
+            "tone:N", scale=alt.Scale(domain=tones, range=[f"var(--{tone})" for tone in tones]), legend=None
+        ),
+        tooltip=[
+            alt.Tooltip("label:N", title=" "),
+            alt.Tooltip("value:Q", format=".4f", title=axis_title),
+            alt.Tooltip("low:Q", format=".4f", title="2.5 %"),
+            alt.Tooltip("high:Q", format=".4f", title="97.5 %"),
+        ],
+    )
+    x_axis = alt.Axis(tickCount=5, domain=False, ticks=False, title=axis_title)
+    scale = alt.Scale(zero=True, nice=True)
+    lines = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
+        x=alt.X("low:Q", axis=x_axis, scale=scale), x2="high"
+    )
+    dots = base.mark_circle(size=80, opacity=1).encode(x=alt.X("value:Q", scale=scale, axis=x_axis))
+    layers = [lines, dots]
+    if marks_zero:
+        zero = (
+            alt.Chart(pl.DataFrame({"zero": [0.0]}))
+            .mark_rule(strokeWidth=1.5, color=_TEXT, aria=False)
+            .encode(x=alt.X("zero:Q", axis=x_axis))
+        )
+        layers.insert(0, zero)
+    return _chart(name, alt.layer(*layers), description, max(60, 27 * len(rows)))
+
+
+def loss_chart(name: str, rows: pl.DataFrame, epoch_title: str, description: str, best: int | None) -> Chart:
+    """Draw one loss by epoch.
+
+    Args:
+        name: of the place in the page.
+        rows: epoch and loss.
+        epoch_title: word for epoch.
+        description: what the chart shows, in words.
+        best: epoch to mark, if any.
+    """
+    line = (
+        alt.Chart(rows)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("epoch:Q", axis=alt.Axis(title=epoch_title, grid=False, tickMinStep=1, tickCount=6)),
+            y=alt.Y(
+                "loss:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title=None, tickCount=4, domain=False, ticks=False)
+            ),
+            color=alt.value(_ACCENT),
+        )
+    )
+    points = (
+        alt.Chart(rows)
+        .mark_circle(size=22, opacity=1)
+        .encode(
+            x="epoch:Q",
+            y="loss:Q",
+            color=alt.value(_ACCENT),
+            tooltip=[alt.Tooltip("epoch:Q", title=epoch_title), alt.Tooltip("loss:Q", format=".4f", title=" ")],
+        )
+    )
+    ring = (
+        alt.Chart(rows.filter(pl.col("epoch") == (best or 0)))
+        .mark_point(size=150, filled=False, strokeWidth=2)
+        .encode(x="epoch:Q", y="loss:Q", color=alt.value(_TEXT))
+    )
+    return _chart(name, alt.layer(line, points, ring), description, 170)
+
+
+def script() -> str:
+    """Return the JavaScript that draws Vega-Lite specifications, in the version that Altair writes for."""
+    major, minor, *_ = alt.SCHEMA_VERSION.removeprefix("v").split(".")
+    return vl_convert.javascript_bundle(vl_version=f"{major}.{minor}")
