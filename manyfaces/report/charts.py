@@ -51,7 +51,7 @@ def _chart(name: str, chart: alt.Chart | alt.LayerChart, description: str, heigh
             labelPadding=6,
             titlePadding=10,
         )
-        .configure_text(color=_TEXT, fontSize=12)
+        .configure_text(fill=_TEXT, fontSize=12)
     )
     return Chart(name, configured.to_dict(), description)
 
@@ -154,7 +154,7 @@ def flow_chart(
         description: what the chart shows, in words.
         words: for new, gone, from, to and users.
     """
-    bands, blocks = flow_shapes(flows, shown, words)
+    bands, blocks, names = flow_shapes(flows, shown, words)
     walls = sorted({*flows["from_as_of"], *flows["to_as_of"]})
     x_axis = alt.X(
         "x:Q", scale=alt.Scale(domain=[-0.12, len(walls) - 1 + 0.12], nice=False), axis=_HIDDEN_AXIS
@@ -166,22 +166,33 @@ def flow_chart(
         ),
         "legend": None,
     }
-    tooltip = [
-        alt.Tooltip("from:N", title=words["from"]),
-        alt.Tooltip("to:N", title=words["to"]),
-        alt.Tooltip("users:Q", title=words["users"], format=","),
-    ]
+    names = pl.DataFrame(list(names.items()), schema=["segment", "name"], orient="row")
     drawn_bands = (
         alt.Chart(bands)
+        .transform_lookup("from", alt.LookupData(data=names, key="segment", fields=["name"]), as_=["from_name"])
+        .transform_lookup("to", alt.LookupData(data=names, key="segment", fields=["name"]), as_=["to_name"])
+        .transform_calculate(step="sequence(13)")
+        .transform_flatten(["step"])
+        .transform_calculate(along="datum.step / 12")
+        .transform_calculate(across="datum.along * datum.along * (3 - 2 * datum.along)")
+        .transform_calculate(
+            x="datum.column + 0.035 + 0.93 * datum.along",
+            top="datum.start + (datum.end - datum.start) * datum.across",
+        )
+        .transform_calculate(bottom="datum.top + datum.users")
         .mark_area(orient="vertical", interpolate="linear", aria=False)
         .encode(
             x=x_axis,
             y=alt.Y("top:Q", scale=y_scale, axis=_HIDDEN_AXIS),
-            y2="bottom",
+            y2="bottom:Q",
             detail="band:N",
             color=alt.Color("colour:N", **colours),
             opacity=alt.condition("datum.stays", alt.value(0.42), alt.value(0.26)),
-            tooltip=tooltip,
+            tooltip=[
+                alt.Tooltip("from_name:N", title=words["from"]),
+                alt.Tooltip("to_name:N", title=words["to"]),
+                alt.Tooltip("users:Q", title=words["users"], format=","),
+            ],
         )
     )
     drawn_blocks = (
@@ -208,7 +219,7 @@ def flow_chart(
     )
     dates = (
         alt.Chart(pl.DataFrame({"x": list(range(len(walls))), "date": [f"{wall:%Y-%m-%d}" for wall in walls]}))
-        .mark_text(baseline="bottom", dy=-6, color=_MUTED, fill=_MUTED)
+        .mark_text(baseline="bottom", dy=-6, fill=_MUTED)
         .encode(x="x:Q", y=alt.value(0), text="date:N")
     )
     chart = _chart(name, alt.layer(drawn_bands, drawn_blocks, numbers, dates), description, 440)
@@ -218,11 +229,11 @@ def flow_chart(
 
 def flow_shapes(
     flows: pl.DataFrame, shown: pl.DataFrame, words: dict[str, str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Lay out blocks and bands: heights are users, columns are walls.
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
+    """Lay out bands and blocks: heights are users, columns are walls.
 
     Returns:
-        The points of the bands' edges, and the blocks.
+        The bands, by where they start and end; the blocks; and the names of the segments.
     """
     segments = {row["segment_id"]: row for row in shown.iter_rows(named=True)}
     last = len(segments) + 1
@@ -284,7 +295,6 @@ def flow_shapes(
             )
             top += column[segment] + gap
     bands = []
-    curve = [(step / 12, 3 * (step / 12) ** 2 - 2 * (step / 12) ** 3) for step in range(13)]
     for index, step in enumerate(steps):
         left = dict(tops[index])
         right = dict(tops[index + 1])
@@ -298,22 +308,21 @@ def flow_shapes(
             start = starts[row["from_segment_id"], row["to_segment_id"]]
             end = right[row["to_segment_id"]]
             right[row["to_segment_id"]] += row["users"]
-            bands.extend(
+            bands.append(
                 {
-                    "band": f"{index}-{place(row['from_segment_id'])[0]}-{place(row['to_segment_id'])[0]}-"
-                    f"{row['from_segment_id']}-{row['to_segment_id']}",
-                    "x": round(index + 0.035 + 0.93 * along, 4),
-                    "top": round(start + (end - start) * across, 1),
-                    "bottom": round(start + (end - start) * across + row["users"], 1),
-                    "from": named(row["from_segment_id"]),
-                    "to": named(row["to_segment_id"]),
+                    "band": len(bands),
+                    "column": index,
+                    "start": round(start, 1),
+                    "end": round(end, 1),
                     "users": row["users"],
+                    "from": row["from_segment_id"],
+                    "to": row["to_segment_id"],
                     "colour": colour(row["from_segment_id"]),
                     "stays": row["from_segment_id"] == row["to_segment_id"],
                 }
-                for along, across in curve
             )
-    return pl.DataFrame(bands), pl.DataFrame(blocks)
+    there = {segment for column in heights for segment in column}
+    return pl.DataFrame(bands), pl.DataFrame(blocks), {segment: named(segment) for segment in sorted(there)}
 
 
 def _label(segment: dict | None, segment_id: str) -> str:
@@ -428,12 +437,11 @@ def loss_chart(name: str, rows: pl.DataFrame, epoch_title: str, description: str
             tooltip=[alt.Tooltip("epoch:Q", title=epoch_title), alt.Tooltip("loss:Q", format=".4f", title=" ")],
         )
     )
-    ring = (
-        alt.Chart(rows.filter(pl.col("epoch") == (best or 0)))
-        .mark_point(size=150, filled=False, strokeWidth=2)
-        .encode(x="epoch:Q", y="loss:Q", color=alt.value(_TEXT))
-    )
-    return _chart(name, alt.layer(line, points, ring), description, 170)
+    layers = [line, points]
+    if best is not None:
+        ring = alt.Chart(rows.filter(pl.col("epoch") == best)).mark_point(size=150, filled=False, strokeWidth=2)
+        layers.append(ring.encode(x="epoch:Q", y="loss:Q", color=alt.value(_TEXT)))
+    return _chart(name, alt.layer(*layers), description, 170)
 
 
 def script() -> str:

@@ -23,8 +23,10 @@ MODEL_RUNS = 40
 DECISIONS = 20
 CANDIDATES = 16
 CHECKS = 40
-# What is longer is no name, and a million of them must not fill the page.
-TEXT_LENGTH = 400
+# What is longer is no name, and must not fill the page.
+NAME_LENGTH = 200
+SENTENCE_LENGTH = 1200
+_SENTENCES = ("description", "reason", "rule", "verdict", "explanation")
 QUALITY_LENGTH = 20
 _SCHEMA = "marts"
 
@@ -64,9 +66,13 @@ class Marts:
         ]
 
     def frame(self, query: str, *parameters: object) -> pl.DataFrame:
-        """Run a query. Texts are cut at TEXT_LENGTH characters."""
+        """Run a query. Names are cut at NAME_LENGTH characters, sentences at SENTENCE_LENGTH."""
         found = self._connection.execute(query, list(parameters)).pl()
-        return found.with_columns(pl.col(pl.String).str.slice(0, TEXT_LENGTH))
+        return found.with_columns(
+            pl.col(name).str.slice(0, SENTENCE_LENGTH if name in _SENTENCES else NAME_LENGTH)
+            for name, kind in found.schema.items()
+            if kind == pl.String
+        )
 
     def row(self, query: str, *parameters: object) -> dict:
         """Run a query that gives one row, or none: an empty one."""

@@ -1,5 +1,6 @@
 """The words of the report: one YAML file a language, with the same keys, and figures in its way of writing."""
 
+import math
 import re
 import string
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 import yaml
 from babel import Locale
 from babel.dates import format_date
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal
 
 FOLDER = Path(__file__).with_name("texts")
 LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.yml")))
@@ -74,6 +75,13 @@ class Wording(string.Formatter):
         key = f"terms.strategies.{name}"
         return str(self._texts[key]) if key in self._texts else self.term("sources", name)
 
+    def interval(self, low: float | None, high: float | None, signed: bool = False) -> str:
+        """Write an interval: 0.3630 to 0.3848."""
+        if low is None or high is None:
+            return NOTHING
+        write = self.signed if signed else self.metric
+        return self("interval", low=write(low), high=write(high))
+
     def feature(self, name: str) -> str:
         """Return what a column of user_features is called, whatever its window."""
         if window := re.fullmatch(r"(events|active_days|amount)_(\d+)_days", name):
@@ -84,6 +92,9 @@ class Wording(string.Formatter):
 
     def feature_value(self, name: str, value: float | None) -> str:
         """Write a value of a feature in its unit."""
+        if name == "price_level" and value is not None:
+            # Stored as the logarithm of the ratio to what is usual.
+            return f"{self.number(math.exp(value), 2)}\u00a0×"
         return self.percent(value) if name.endswith("_share") else self.figure(value)
 
     def format_field(self, value: object, format_spec: str) -> str:
@@ -96,6 +107,8 @@ class Wording(string.Formatter):
         if value is None:
             return NOTHING
         pattern = "#,##0" + ("." + "0" * digits if digits else "")
+        # What rounds to zero has no sign.
+        value = 0 if round(value, digits) == 0 else value
         return format_decimal(value, format=pattern, locale=self.locale).translate(_TRUE_MINUS)
 
     def figure(self, value: float | None) -> str:
@@ -106,11 +119,13 @@ class Wording(string.Formatter):
         return self.number(value, 0 if size >= 100 or value == int(value) else 1 if size >= 10 else 2)
 
     def percent(self, value: float | None, digits: int = 1) -> str:
-        """0.1895 -> 19.0 %."""
+        """0.1895 -> 19.0 %, and what is there but rounds to nothing -> < 0.1 %."""
         if value is None:
             return NOTHING
-        pattern = "#,##0" + ("." + "0" * digits if digits else "") + "\u00a0%"
-        return format_percent(value, format=pattern, locale=self.locale).translate(_TRUE_MINUS)
+        smallest = 10.0**-digits
+        if 0 < 100 * value < smallest / 2:
+            return f"<\u00a0{self.number(smallest, digits)}\u00a0%"
+        return f"{self.number(100 * value, digits)}\u00a0%"
 
     def times(self, value: float | None) -> str:
         """2.81 -> 2.8 ×."""
@@ -120,7 +135,7 @@ class Wording(string.Formatter):
         """0.0102 -> +0.0102."""
         if value is None:
             return NOTHING
-        return ("+" if value >= 0 else "") + self.number(value, digits)
+        return ("+" if round(value, digits) > 0 else "") + self.number(value, digits)
 
     def metric(self, value: float | None) -> str:
         """Write a metric between 0 and 1 with the digits that intervals need."""
