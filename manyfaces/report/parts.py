@@ -309,6 +309,7 @@ def recommendations(report: Report) -> dict:
         "levels": _by_list(levels),
         "sources": _by_list(sources),
         "examples": _examples(report),
+        "rows": queries.LIST_ROWS,
     }
 
 
@@ -390,6 +391,7 @@ def quality(report: Report) -> dict:
             }
         )
     return {
+        "k": queries.QUALITY_LENGTH,
         "lists": lists,
         "as_of": found["as_of"].max(),
         "until": found["until"].max(),

@@ -14,6 +14,7 @@ RULES = 3
 FLOW_WALLS = 6
 FLOWS = 400
 SHARE_WALLS = 26
+EXAMPLES = 4
 LIST_ROWS = 8
 INTERESTS = 5
 STRATEGIES = 24
@@ -80,10 +81,10 @@ class Marts:
 
 
 def build_info(marts: Marts) -> dict:
-    """Return what is known of the build: run_id, built_at, as_of, git_revision, language; else None."""
-    found = dict.fromkeys(("run_id", "built_at", "as_of", "git_revision", "language"))
+    """Return what is known of the build: run_id, built_at, as_of, git_revision, language, state; else None."""
+    found = dict.fromkeys(("run_id", "built_at", "as_of", "git_revision", "language", "state"))
     if marts.has("build_info"):
-        found |= marts.row(f"select * from {_SCHEMA}.build_info limit 1")
+        found |= marts.row("select * from marts.build_info limit 1")
     if not found["as_of"] and marts.has("learning_decisions"):
         found |= marts.row("select max(as_of) as as_of from marts.learning_decisions")
     return found
@@ -420,7 +421,8 @@ def list_sources(marts: Marts) -> pl.DataFrame:
 def example_users(marts: Marts, shown: pl.DataFrame) -> pl.DataFrame:
     """At most four users of different kinds, with the reason for which they were taken.
 
-    The users in the centre of the largest and of the smallest segment, one with a thin history and one at risk.
+    The users in the centre of the largest and of the smallest segment, one at risk and one with a thin history; in
+    their place one with a middling history.
     Only users who consent: others have no personal lists.
     """
     if not marts.has("user_profiles", "user_recommendations"):
@@ -455,13 +457,15 @@ def example_users(marts: Marts, shown: pl.DataFrame) -> pl.DataFrame:
         ),
 
         picked as (
-            select 1 as place, 'largest' as kind, coalesce(?, (select user_key from anyone)) as user_key
+            select 1 as place, 'largest' as kind, cast(? as varchar) as user_key
             union all
-            select 2, 'smallest', ?
+            select 2, 'smallest', cast(? as varchar)
             union all
             select 3, 'at_risk', user_key from at_risk
             union all
             select 4, 'thin', user_key from thin
+            union all
+            select 5, 'typical', user_key from anyone
         )
 
         select
@@ -472,9 +476,11 @@ def example_users(marts: Marts, shown: pl.DataFrame) -> pl.DataFrame:
         inner join listed on picked.user_key = listed.user_key
         qualify row_number() over (partition by listed.user_key order by picked.place) = 1
         order by picked.place
+        limit ?
         """,
         largest,
         smallest,
+        EXAMPLES,
     )
 
 
