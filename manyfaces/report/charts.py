@@ -53,7 +53,7 @@ def _chart(name: str, chart: alt.Chart | alt.LayerChart, description: str, heigh
         )
         .configure_text(fill=_TEXT, fontSize=12)
     )
-    return Chart(name, configured.to_dict(), description)
+    return Chart(name, configured.to_dict(validate=False), description)
 
 
 def segment_colour(colour: int) -> str:
@@ -88,7 +88,7 @@ def segment_map(
             y=alt.Y("y:Q", **scale),
             color=alt.Color(f"{field}:N", scale=alt.Scale(domain=places, range=colours), legend=None),
             opacity=alt.condition(
-                f"chosen == 0 || datum['{field}'] == chosen", alt.value(0.62), alt.value(0.05)
+                f"chosen == 0 || datum['{field}'] == chosen", alt.value(0.7), alt.value(0.05)
             ),
             tooltip=alt.Tooltip("name:N", title=segment_title),
         )
@@ -156,8 +156,12 @@ def flow_chart(
     """
     bands, blocks, names = flow_shapes(flows, shown, words)
     walls = sorted({*flows["from_as_of"], *flows["to_as_of"]})
+    # Half of a block's width, in steps from wall to wall: wide enough for its number on a narrow screen.
+    half = round(0.015 * len(walls), 4)
+    blocks = blocks.with_columns(left=pl.col("middle") - half, right=pl.col("middle") + half)
+    across = alt.Scale(domain=[-0.12, len(walls) - 1 + 0.12], nice=False)
     x_axis = alt.X(
-        "x:Q", scale=alt.Scale(domain=[-0.12, len(walls) - 1 + 0.12], nice=False), axis=_HIDDEN_AXIS
+        "x:Q", scale=across, axis=_HIDDEN_AXIS
     )
     y_scale = alt.Scale(reverse=True, nice=False, domainMin=0)
     colours = {
@@ -176,7 +180,7 @@ def flow_chart(
         .transform_calculate(along="datum.step / 12")
         .transform_calculate(across="datum.along * datum.along * (3 - 2 * datum.along)")
         .transform_calculate(
-            x="datum.column + 0.035 + 0.93 * datum.along",
+            x=f"datum.column + {half} + {1 - 2 * half} * datum.along",
             top="datum.start + (datum.end - datum.start) * datum.across",
         )
         .transform_calculate(bottom="datum.top + datum.users")
@@ -199,7 +203,7 @@ def flow_chart(
         alt.Chart(blocks)
         .mark_rect(cornerRadius=2)
         .encode(
-            x=alt.X("left:Q", scale=alt.Scale(domain=[-0.12, len(walls) - 1 + 0.12], nice=False), axis=_HIDDEN_AXIS),
+            x=alt.X("left:Q", scale=across, axis=_HIDDEN_AXIS),
             x2="right",
             y=alt.Y("top:Q", scale=y_scale, axis=_HIDDEN_AXIS),
             y2="bottom",
@@ -280,8 +284,6 @@ def flow_shapes(
             tops[index][segment] = top
             blocks.append(
                 {
-                    "left": index - 0.035,
-                    "right": index + 0.035,
                     "middle": float(index),
                     "top": top,
                     "bottom": top + column[segment],

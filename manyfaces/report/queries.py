@@ -288,14 +288,21 @@ def top_categories(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
 
 
 def top_items(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
-    """Items that segments take more of than everyone, at most CARD_ROWS each."""
+    """Items that segments take more of than everyone, at most CARD_ROWS each; of items with one title the first."""
     if not marts.has("segment_top_items"):
         return pl.DataFrame()
     return marts.frame(
         """
-        select segment_id, coalesce(title, item_id) as title, share, lift, cast(users as bigint) as users
-        from marts.segment_top_items
-        where segment_id in (select unnest(?::varchar[])) and rank <= ?
+        with titled as (
+            select *, coalesce(title, item_id) as shown_title
+            from marts.segment_top_items
+            where segment_id in (select unnest(?::varchar[]))
+            qualify row_number() over (partition by segment_id, shown_title order by rank) = 1
+        )
+
+        select segment_id, shown_title as title, share, lift, cast(users as bigint) as users
+        from titled
+        qualify row_number() over (partition by segment_id order by rank) <= ?
         order by segment_id, rank
         """,
         list(segment_ids),

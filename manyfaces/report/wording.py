@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
@@ -80,7 +80,7 @@ class Wording(string.Formatter):
         if low is None or high is None:
             return NOTHING
         write = self.signed if signed else self.metric
-        return self("interval", low=write(low), high=write(high))
+        return self("figures.interval", low=write(low), high=write(high))
 
     def feature(self, name: str) -> str:
         """Return what a column of user_features is called, whatever its window."""
@@ -124,8 +124,8 @@ class Wording(string.Formatter):
             return NOTHING
         smallest = 10.0**-digits
         if 0 < 100 * value < smallest / 2:
-            return f"<\u00a0{self.number(smallest, digits)}\u00a0%"
-        return f"{self.number(100 * value, digits)}\u00a0%"
+            return "<\u00a0" + self("figures.percent", value=self.number(smallest, digits))
+        return self("figures.percent", value=self.number(100 * value, digits))
 
     def times(self, value: float | None) -> str:
         """2.81 -> 2.8 ×."""
@@ -153,4 +153,15 @@ class Wording(string.Formatter):
 
     def moment(self, value: datetime | None) -> str:
         """Write a day with its time, UTC."""
-        return NOTHING if value is None else f"{self.day(value)}, {value:%H:%M} UTC"
+        return NOTHING if value is None else self("figures.moment", day=self.day(value), time=f"{value:%H:%M} UTC")
+
+    def language_name(self, tag: str) -> str:
+        """Return what a language is called: en -> English."""
+        try:
+            return Locale.parse(tag).get_display_name(self.locale) or tag
+        except (ValueError, UnknownLocaleError):
+            return tag
+
+    def sentences(self, *parts: str) -> str:
+        """Join sentences, those that are empty left out."""
+        return self._texts["figures.between_sentences"].join(filter(None, parts))
