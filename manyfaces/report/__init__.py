@@ -28,7 +28,8 @@ def write_report(database: Path | str, target: Path | str, language: str | None 
         language: en or zh; by default that of the build.
 
     Raises:
-        UserError: the file is missing or holds no marts, the target cannot be written, or a package is missing.
+        UserError: the file is missing or holds no marts, the target cannot be written, or a package is
+            missing.
     """
     started = time.perf_counter()
     database, target = Path(database), Path(target)

@@ -13,6 +13,13 @@ from manyfaces.errors import UserError
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _DRIVERS = ("chromedriver", "chromium.chromedriver")
 _PATIENCE_SECONDS = 120
+# The part of the page that holds some elements, across its whole width.
+_AREA = """
+    const boxes = arguments[0].map((selector) => document.querySelector(selector).getBoundingClientRect());
+    const top = Math.max(Math.min(...boxes.map((box) => box.top)) + scrollY - 12, 0);
+    const bottom = Math.max(...boxes.map((box) => box.bottom)) + scrollY + 12;
+    return {x: 0, y: top, width: innerWidth, height: bottom - top, scale: 1};
+"""
 
 
 def installed() -> tuple[str, str]:
@@ -113,19 +120,13 @@ class Browser:
         self.wait_until_drawn()
 
     def picture(self, *selectors: str, height: int | None = None) -> bytes:
-        """Return a PNG of the window, or of the part of the page from the first to the last of some elements."""
-        area: dict = {}
+        """Return a PNG of the window, or of the page from the first to the last of some elements."""
+        area = {}
         if selectors:
-            area = self.run(
-                "const boxes = arguments[0].map((each) => document.querySelector(each).getBoundingClientRect());"
-                "const top = Math.min(...boxes.map((box) => box.top)) + scrollY - 24;"
-                "const bottom = Math.max(...boxes.map((box) => box.bottom)) + scrollY + 24;"
-                "return {x: 0, y: Math.max(top, 0), width: innerWidth, height: bottom - Math.max(top, 0), scale: 1};",
-                list(selectors),
-            )
+            area = self.run(_AREA, list(selectors))
             area["height"] = min(area["height"], height or area["height"])
-        parameters = {"clip": area, "captureBeyondViewport": True} if area else {}
-        return base64.b64decode(self._command("Page.captureScreenshot", {"format": "png"} | parameters)["data"])
+        shot = {"format": "png"} | ({"clip": area, "captureBeyondViewport": True} if area else {})
+        return base64.b64decode(self._command("Page.captureScreenshot", shot)["data"])
 
     def pdf(self) -> bytes:
         """Return the page as it is printed, on A4."""

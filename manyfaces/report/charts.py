@@ -1,10 +1,11 @@
 """The charts of the report, as Vega-Lite specifications made with Altair.
 
-Colours are CSS variables, which an SVG follows when the page turns from light to dark or to paper. Texts from the data
-only ever enter as values of rows, never as a part of an expression.
+Colours are CSS variables, which an SVG follows when the page turns from light to dark or to paper. Texts from
+the data only ever enter as values of rows, never as a part of an expression.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import altair as alt
 import numpy as np
@@ -17,10 +18,11 @@ FONT = (
 )
 # Rows that several charts share; the page holds them once.
 MAP_DATA = "map"
-_TEXT, _MUTED, _RULE, _SURFACE, _ACCENT = (
+_TEXT, MUTED, _RULE, _SURFACE, _ACCENT = (
     f"var(--{name})" for name in ("text", "muted", "rule", "surface", "accent")
 )
-_HIDDEN_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
+_PADDING = {"left": 2, "right": 8, "top": 6, "bottom": 2}
+HIDDEN_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,24 @@ class Chart:
     description: str
 
 
-def _chart(name: str, chart: alt.Chart | alt.LayerChart, description: str, height: int) -> Chart:
+def finish(name: str, chart: alt.Chart | alt.LayerChart, description: str, height: int) -> Chart:
+    """Give a chart its size, fonts and quiet axes, and write its specification.
+
+    Args:
+        name: of the place in the page.
+        chart: what is drawn.
+        description: what it shows, in words.
+        height: in pixels; the width is that of its place.
+    """
     configured = (
         chart.properties(width="container", height=height, description=description)
-        .configure(font=FONT, background="transparent", padding={"left": 2, "right": 8, "top": 6, "bottom": 2})
+        .configure(
+            font=FONT, background="transparent", padding={"left": 2, "right": 8, "top": 6, "bottom": 2}
+        )
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=_MUTED,
-            titleColor=_MUTED,
+            labelColor=MUTED,
+            titleColor=MUTED,
             gridColor=_RULE,
             domainColor=_RULE,
             tickColor=_RULE,
@@ -78,7 +90,7 @@ def segment_map(
     names = shown.select("place", "name")
     places = [0, *shown["place"].to_list()]
     colours = [segment_colour(0), *map(segment_colour, shown["colour"].to_list())]
-    scale = {"scale": alt.Scale(zero=False, nice=False, padding=14), "axis": _HIDDEN_AXIS}
+    scale = {"scale": alt.Scale(zero=False, nice=False, padding=14), "axis": HIDDEN_AXIS}
     points = (
         alt.Chart(alt.NamedData(name=MAP_DATA))
         .transform_lookup(field, alt.LookupData(data=names, key="place", fields=["name"]))
@@ -95,7 +107,7 @@ def segment_map(
         .add_params(chosen)
     )
     if centres.is_empty():
-        return _chart(name, points, description, 460)
+        return finish(name, points, description, 460)
     centres = centres.select("number", "colour", "x", "y", "name", "place").head(16)
     x, y = _apart(centres["x"].to_numpy(), centres["y"].to_numpy())
     centres = centres.with_columns(label_x=x, label_y=y, number=pl.col("number").cast(pl.String))
@@ -108,7 +120,12 @@ def segment_map(
         legend=None,
     )
     lines = middles.mark_rule(strokeWidth=1.5, aria=False).encode(
-        x=alt.X("x:Q", **scale), y=alt.Y("y:Q", **scale), x2="label_x", y2="label_y", color=ring, opacity=opacity
+        x=alt.X("x:Q", **scale),
+        y=alt.Y("y:Q", **scale),
+        x2="label_x",
+        y2="label_y",
+        color=ring,
+        opacity=opacity,
     )
     rings = middles.mark_point(filled=False, shape="circle", size=520, strokeWidth=2.5, fill=_SURFACE).encode(
         **at_label,
@@ -119,7 +136,7 @@ def segment_map(
     numbers = middles.mark_text(fontWeight=600, fontSize=13, aria=False).encode(
         **at_label, text="number:N", opacity=opacity, tooltip=alt.Tooltip("name:N", title=segment_title)
     )
-    return _chart(name, alt.layer(points, lines, rings, numbers), description, 460)
+    return finish(name, alt.layer(points, lines, rings, numbers), description, 460)
 
 
 def _apart(x: np.ndarray, y: np.ndarray, nearest: float = 0.07) -> tuple[np.ndarray, np.ndarray]:
@@ -138,201 +155,6 @@ def _apart(x: np.ndarray, y: np.ndarray, nearest: float = 0.07) -> tuple[np.ndar
     return positions[:, 0] * width, positions[:, 1] * width
 
 
-def flow_chart(
-    name: str,
-    flows: pl.DataFrame,
-    shown: pl.DataFrame,
-    description: str,
-    words: dict[str, str],
-) -> Chart:
-    """Draw users as bands between segments, a column for each wall.
-
-    Args:
-        name: of the place in the page.
-        flows: from_as_of, to_as_of, from_segment_id, to_segment_id, users of one segmentation.
-        shown: its segments.
-        description: what the chart shows, in words.
-        words: for new, gone, from, to and users.
-    """
-    bands, blocks, names = flow_shapes(flows, shown, words)
-    walls = sorted({*flows["from_as_of"], *flows["to_as_of"]})
-    # Half of a block's width, in steps from wall to wall: wide enough for its number on a narrow screen.
-    half = round(0.015 * len(walls), 4)
-    blocks = blocks.with_columns(left=pl.col("middle") - half, right=pl.col("middle") + half)
-    across = alt.Scale(domain=[-0.12, len(walls) - 1 + 0.12], nice=False)
-    x_axis = alt.X(
-        "x:Q", scale=across, axis=_HIDDEN_AXIS
-    )
-    y_scale = alt.Scale(reverse=True, nice=False, domainMin=0)
-    colours = {
-        "scale": alt.Scale(
-            domain=list(range(9)), range=[segment_colour(colour) for colour in range(9)]
-        ),
-        "legend": None,
-    }
-    names = pl.DataFrame(list(names.items()), schema=["segment", "name"], orient="row")
-    drawn_bands = (
-        alt.Chart(bands)
-        .transform_lookup("from", alt.LookupData(data=names, key="segment", fields=["name"]), as_=["from_name"])
-        .transform_lookup("to", alt.LookupData(data=names, key="segment", fields=["name"]), as_=["to_name"])
-        .transform_calculate(step="sequence(13)")
-        .transform_flatten(["step"])
-        .transform_calculate(along="datum.step / 12")
-        .transform_calculate(across="datum.along * datum.along * (3 - 2 * datum.along)")
-        .transform_calculate(
-            x=f"datum.column + {half} + {1 - 2 * half} * datum.along",
-            top="datum.start + (datum.end - datum.start) * datum.across",
-        )
-        .transform_calculate(bottom="datum.top + datum.users")
-        .mark_area(orient="vertical", interpolate="linear", aria=False)
-        .encode(
-            x=x_axis,
-            y=alt.Y("top:Q", scale=y_scale, axis=_HIDDEN_AXIS),
-            y2="bottom:Q",
-            detail="band:N",
-            color=alt.Color("colour:N", **colours),
-            opacity=alt.condition("datum.stays", alt.value(0.42), alt.value(0.26)),
-            tooltip=[
-                alt.Tooltip("from_name:N", title=words["from"]),
-                alt.Tooltip("to_name:N", title=words["to"]),
-                alt.Tooltip("users:Q", title=words["users"], format=","),
-            ],
-        )
-    )
-    drawn_blocks = (
-        alt.Chart(blocks)
-        .mark_rect(cornerRadius=2)
-        .encode(
-            x=alt.X("left:Q", scale=across, axis=_HIDDEN_AXIS),
-            x2="right",
-            y=alt.Y("top:Q", scale=y_scale, axis=_HIDDEN_AXIS),
-            y2="bottom",
-            color=alt.Color("colour:N", **colours),
-            tooltip=[
-                alt.Tooltip("name:N", title=words["segment"]),
-                alt.Tooltip("date:N", title=words["wall"]),
-                alt.Tooltip("users:Q", title=words["users"], format=","),
-            ],
-        )
-    )
-    total = blocks["bottom"].max()
-    numbers = (
-        alt.Chart(blocks.filter(pl.col("bottom") - pl.col("top") > 0.026 * total))
-        .mark_text(fontWeight=600, aria=False, fill="var(--on-segment)")
-        .encode(x="middle:Q", y="centre:Q", text="label:N")
-    )
-    dates = (
-        alt.Chart(pl.DataFrame({"x": list(range(len(walls))), "date": [f"{wall:%Y-%m-%d}" for wall in walls]}))
-        .mark_text(baseline="bottom", dy=-6, fill=_MUTED)
-        .encode(x="x:Q", y=alt.value(0), text="date:N")
-    )
-    chart = _chart(name, alt.layer(drawn_bands, drawn_blocks, numbers, dates), description, 440)
-    chart.specification["config"]["padding"]["top"] = 24
-    return chart
-
-
-def flow_shapes(
-    flows: pl.DataFrame, shown: pl.DataFrame, words: dict[str, str]
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str]]:
-    """Lay out bands and blocks: heights are users, columns are walls.
-
-    Returns:
-        The bands, by where they start and end; the blocks; and the names of the segments.
-    """
-    segments = {row["segment_id"]: row for row in shown.iter_rows(named=True)}
-    last = len(segments) + 1
-
-    def place(segment: str) -> tuple[int, str]:
-        special = {"(new)": last + 1, "(gone)": last + 2}
-        return special.get(segment, segments.get(segment, {}).get("place", last)), segment
-
-    def named(segment: str) -> str:
-        special = {"(new)": words["new"], "(gone)": words["gone"]}
-        return special.get(segment) or segments.get(segment, {}).get("name") or segment
-
-    def colour(segment: str) -> int:
-        return segments.get(segment, {}).get("colour", 0)
-
-    walls = sorted({*flows["from_as_of"], *flows["to_as_of"]})
-    rows = flows.to_dicts()
-    steps: list[list[dict]] = [
-        sorted(
-            (row for row in rows if row["from_as_of"] == first),
-            key=lambda row: (place(row["from_segment_id"]), place(row["to_segment_id"])),
-        )
-        for first in walls[:-1]
-    ]
-    heights: list[dict[str, int]] = [{} for _ in walls]
-    for index, wall in enumerate(walls):
-        leaving: dict[str, int] = {}
-        coming: dict[str, int] = {}
-        for row in rows:
-            if row["from_as_of"] == wall:
-                leaving[row["from_segment_id"]] = leaving.get(row["from_segment_id"], 0) + row["users"]
-            if row["to_as_of"] == wall:
-                coming[row["to_segment_id"]] = coming.get(row["to_segment_id"], 0) + row["users"]
-        heights[index] = {
-            segment: max(leaving.get(segment, 0), coming.get(segment, 0)) for segment in leaving | coming
-        }
-    gap = 0.012 * max((sum(column.values()) for column in heights), default=1)
-    tops: list[dict[str, float]] = []
-    blocks = []
-    for index, column in enumerate(heights):
-        top = 0.0
-        tops.append({})
-        for segment in sorted(column, key=place):
-            tops[index][segment] = top
-            blocks.append(
-                {
-                    "middle": float(index),
-                    "top": top,
-                    "bottom": top + column[segment],
-                    "centre": top + column[segment] / 2,
-                    "name": named(segment),
-                    "label": _label(segments.get(segment), segment),
-                    "date": f"{walls[index]:%Y-%m-%d}",
-                    "users": column[segment],
-                    "colour": colour(segment),
-                }
-            )
-            top += column[segment] + gap
-    bands = []
-    for index, step in enumerate(steps):
-        left = dict(tops[index])
-        right = dict(tops[index + 1])
-        starts = {}
-        for row in step:
-            starts[row["from_segment_id"], row["to_segment_id"]] = left[row["from_segment_id"]]
-            left[row["from_segment_id"]] += row["users"]
-        for row in sorted(
-            step, key=lambda row: (place(row["to_segment_id"]), place(row["from_segment_id"]))
-        ):
-            start = starts[row["from_segment_id"], row["to_segment_id"]]
-            end = right[row["to_segment_id"]]
-            right[row["to_segment_id"]] += row["users"]
-            bands.append(
-                {
-                    "band": len(bands),
-                    "column": index,
-                    "start": round(start, 1),
-                    "end": round(end, 1),
-                    "users": row["users"],
-                    "from": row["from_segment_id"],
-                    "to": row["to_segment_id"],
-                    "colour": colour(row["from_segment_id"]),
-                    "stays": row["from_segment_id"] == row["to_segment_id"],
-                }
-            )
-    there = {segment for column in heights for segment in column}
-    return pl.DataFrame(bands), pl.DataFrame(blocks), {segment: named(segment) for segment in sorted(there)}
-
-
-def _label(segment: dict | None, segment_id: str) -> str:
-    if segment is None:
-        return {"(new)": "+", "(gone)": "−"}.get(segment_id, "")
-    return str(segment["number"]) if segment["number"] else ""
-
-
 def share_chart(name: str, shares: pl.DataFrame, colour: int, largest: float, description: str) -> Chart:
     """Draw the share of one segment over time, small.
 
@@ -343,12 +165,14 @@ def share_chart(name: str, shares: pl.DataFrame, colour: int, largest: float, de
         largest: the largest share of all segments, so that all charts have one scale.
         description: what the chart shows, in words.
     """
-    rows = shares.select(wall=pl.int_range(pl.len()), share="share", date=pl.col("as_of").dt.strftime("%Y-%m-%d"))
+    rows = shares.select(
+        wall=pl.int_range(pl.len()), share="share", date=pl.col("as_of").dt.strftime("%Y-%m-%d")
+    )
     line = (
         alt.Chart(rows)
         .mark_line(point=alt.OverlayMarkDef(size=28, filled=True), strokeWidth=2)
         .encode(
-            x=alt.X("wall:Q", axis=_HIDDEN_AXIS, scale=alt.Scale(nice=False, padding=6)),
+            x=alt.X("wall:Q", axis=HIDDEN_AXIS, scale=alt.Scale(nice=False, padding=6)),
             y=alt.Y(
                 "share:Q",
                 scale=alt.Scale(domain=[0, largest]),
@@ -358,7 +182,7 @@ def share_chart(name: str, shares: pl.DataFrame, colour: int, largest: float, de
             tooltip=[alt.Tooltip("date:N", title=" "), alt.Tooltip("share:Q", format=".1%", title=" ")],
         )
     )
-    return _chart(name, line, description, 84)
+    return finish(name, line, description, 84)
 
 
 def interval_chart(
@@ -380,7 +204,12 @@ def interval_chart(
     """
     tones = ["accent", "good", "bad", "muted"]
     base = alt.Chart(rows).encode(
-        y=alt.Y("label:N", sort=rows["label"].to_list(), title=None, axis=alt.Axis(domain=False, ticks=False, labelColor=_TEXT)),
+        y=alt.Y(
+            "label:N",
+            sort=rows["label"].to_list(),
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, labelColor=_TEXT),
+        ),
         color=alt.Color(
             "tone:N", scale=alt.Scale(domain=tones, range=[f"var(--{tone})" for tone in tones]), legend=None
         ),
@@ -405,7 +234,7 @@ def interval_chart(
             .encode(x=alt.X("zero:Q", axis=x_axis))
         )
         layers.insert(0, zero)
-    return _chart(name, alt.layer(*layers), description, max(60, 27 * len(rows)))
+    return finish(name, alt.layer(*layers), description, max(60, 27 * len(rows)))
 
 
 def loss_chart(name: str, rows: pl.DataFrame, epoch_title: str, description: str, best: int | None) -> Chart:
@@ -424,7 +253,9 @@ def loss_chart(name: str, rows: pl.DataFrame, epoch_title: str, description: str
         .encode(
             x=alt.X("epoch:Q", axis=alt.Axis(title=epoch_title, grid=False, tickMinStep=1, tickCount=6)),
             y=alt.Y(
-                "loss:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title=None, tickCount=4, domain=False, ticks=False)
+                "loss:Q",
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(title=None, tickCount=4, domain=False, ticks=False),
             ),
             color=alt.value(_ACCENT),
         )
@@ -436,16 +267,22 @@ def loss_chart(name: str, rows: pl.DataFrame, epoch_title: str, description: str
             x="epoch:Q",
             y="loss:Q",
             color=alt.value(_ACCENT),
-            tooltip=[alt.Tooltip("epoch:Q", title=epoch_title), alt.Tooltip("loss:Q", format=".4f", title=" ")],
+            tooltip=[
+                alt.Tooltip("epoch:Q", title=epoch_title),
+                alt.Tooltip("loss:Q", format=".4f", title=" "),
+            ],
         )
     )
     layers = [line, points]
     if best is not None:
-        ring = alt.Chart(rows.filter(pl.col("epoch") == best)).mark_point(size=150, filled=False, strokeWidth=2)
+        ring = alt.Chart(rows.filter(pl.col("epoch") == best)).mark_point(
+            size=150, filled=False, strokeWidth=2
+        )
         layers.append(ring.encode(x="epoch:Q", y="loss:Q", color=alt.value(_TEXT)))
-    return _chart(name, alt.layer(*layers), description, 170)
+    return finish(name, alt.layer(*layers), description, 170)
 
 
+@cache
 def script() -> str:
     """Return the JavaScript that draws Vega-Lite specifications, in the version that Altair writes for."""
     major, minor, *_ = alt.SCHEMA_VERSION.removeprefix("v").split(".")

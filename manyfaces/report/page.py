@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from altair.utils.schemapi import debug_mode
@@ -27,6 +28,37 @@ def render(report: parts.Report, database: str) -> str:
         database: name of the published file, for the reader.
     """
     words = report.words
+    # Tests hold the charts against the schema; holding every one against it here would cost most of the time.
+    with debug_mode(False):
+        sections = {name: report.read_part(build) for name, build in parts.PARTS}
+    scripts = [charts.script(), (_TEMPLATES / "page.js").read_text(encoding="utf-8")]
+    specifications = {chart.name: chart.specification for chart in report.charts}
+    return (
+        _environment(words.language)
+        .get_template("page.html")
+        .render(
+            words=words,
+            t=words,
+            font=Markup(charts.FONT),
+            style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
+            scripts=[Markup(script) for script in scripts],
+            policy=_policy(scripts),
+            data=_embedded({"charts": specifications, "rows": report.shared_rows}),
+            report=report,
+            build=report.build,
+            data_language=_data_language(report, words),
+            default=report.segmentations[0] if report.segmentations else None,
+            overview=report.read_part(parts.overview),
+            parts=sections,
+            part_names=[name for name, _ in parts.PARTS],
+            database=database,
+            version=__version__,
+        )
+    )
+
+
+@cache
+def _environment(language: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -34,30 +66,8 @@ def render(report: parts.Report, database: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= _filters(words)
-    # Tests hold the charts against the schema; holding every one against it here would cost most of the time.
-    with debug_mode(False):
-        sections = {name: report.read_part(build) for name, build in parts.PARTS}
-    scripts = [charts.script(), (_TEMPLATES / "page.js").read_text(encoding="utf-8")]
-    specifications = {chart.name: chart.specification for chart in report.charts}
-    return environment.get_template("page.html").render(
-        words=words,
-        t=words,
-        font=Markup(charts.FONT),
-        style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        scripts=[Markup(script) for script in scripts],
-        policy=_policy(scripts),
-        data=_embedded({"charts": specifications, "rows": report.shared_rows}),
-        report=report,
-        build=report.build,
-        data_language=_data_language(report, words),
-        default=report.segmentations[0] if report.segmentations else None,
-        overview=report.read_part(parts.overview),
-        parts=sections,
-        part_names=[name for name, _ in parts.PARTS],
-        database=database,
-        version=__version__,
-    )
+    environment.filters |= _filters(Wording(language))
+    return environment
 
 
 def _filters(words: Wording) -> dict[str, Callable]:
@@ -97,10 +107,9 @@ def _finite(value: object) -> object:
 
 
 def _policy(scripts: list[str]) -> str:
-    """Forbid everything but the scripts of this very page, so that nothing is fetched and nothing else runs."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
+    """Forbid all but the scripts of this very page, so that nothing is fetched and nothing else runs."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -1,4 +1,4 @@
-"""The parts of the report: what the templates need of each, and its charts. A part that has nothing says so."""
+"""The parts of the report: what templates need of each, and its charts. A part with nothing says so."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import duckdb
 import polars as pl
 
-from manyfaces.report import charts, queries
+from manyfaces.report import charts, flow, queries
 from manyfaces.report.charts import Chart
 from manyfaces.report.queries import Marts
 from manyfaces.report.wording import Wording
@@ -25,17 +25,27 @@ class Report:
     build: dict = field(init=False)
     segmentations: list[dict] = field(init=False)
     segments: pl.DataFrame = field(init=False)
+    problem: str | None = None
     charts: list[Chart] = field(default_factory=list)
     shared_rows: dict[str, list[dict]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read what every part refers to."""
         self.build = queries.build_info(self.marts)
-        default = queries.default_segmentation(self.marts)
         self.segmentations, self.segments = [], pl.DataFrame()
+        try:
+            self._read_segments()
+        except duckdb.Error as error:
+            # The parts that are about segments will say so.
+            self.segmentations, self.problem = [], _unreadable(self.words, error)
+
+    def _read_segments(self) -> None:
+        default = queries.default_segmentation(self.marts)
         if default is not None:
             self.segmentations = queries.segmentations(self.marts, default).to_dicts()
-            self.segments = queries.segments(self.marts, [each["segmentation"] for each in self.segmentations])
+            self.segments = queries.segments(
+                self.marts, [each["segmentation"] for each in self.segmentations]
+            )
         for number, each in enumerate(self.segmentations):
             each["key"] = f"s{number}"
 
@@ -54,6 +64,12 @@ class Report:
         if missing:
             raise NothingToShowError(self.words("nothing.missing", tables=", ".join(missing)))
 
+    def need_segments(self) -> None:
+        """Stop the part unless there are segments."""
+        self.need("segments")
+        if not self.segmentations:
+            raise NothingToShowError(self.problem or self.words("nothing.no_users"))
+
     def read_part(self, build: Callable[["Report"], dict]) -> dict:
         """Return a part, or a sentence in its place under the key `nothing`. No part breaks the others."""
         drawn = len(self.charts)
@@ -64,7 +80,11 @@ class Report:
             return {"nothing": str(nothing)}
         except duckdb.Error as error:
             del self.charts[drawn:]
-            return {"nothing": self.words("nothing.unreadable", error=str(error).splitlines()[0])}
+            return {"nothing": _unreadable(self.words, error)}
+
+
+def _unreadable(words: Wording, error: duckdb.Error) -> str:
+    return words("nothing.unreadable", error=str(error).splitlines()[0])
 
 
 def overview(report: Report) -> dict:
@@ -77,7 +97,9 @@ def overview(report: Report) -> dict:
         note = words("overview.users_note", segmentations=len(report.segmentations))
         figures.append((words.number(default["users"]), words("overview.users"), note))
         if len(segments):
-            note = words("overview.largest_note", name=segments["name"][0], smallest=default["smallest_share"])
+            note = words(
+                "overview.largest_note", name=segments["name"][0], smallest=default["smallest_share"]
+            )
             figures.append((words.percent(default["largest_share"]), words("overview.largest"), note))
     if marts.has("data_quality"):
         rows = {line["line"]: line for line in queries.data_quality(marts).to_dicts()}
@@ -120,10 +142,8 @@ def _hits(report: Report) -> tuple[str, str, str]:
 
 def segments(report: Report) -> dict:
     """For each segmentation its map, the sizes of its segments, and a card for each of the largest."""
-    report.need("segments")
+    report.need_segments()
     words = report.words
-    if not report.segmentations:
-        raise NothingToShowError(words("nothing.no_users"))
     points = queries.map_points(report.marts, report.segments)
     users_with_position = queries.map_users(report.marts)
     centres = queries.map_centres(report.marts, report.segments)
@@ -144,7 +164,9 @@ def segments(report: Report) -> dict:
         own = report.of(each["segmentation"])
         cards = [
             row | {name: found.get(row["segment_id"], []) for name, found in parts_of_cards.items()}
-            for row in own.filter((pl.col("place") <= queries.CARDS) & ~pl.col("is_unassigned")).iter_rows(named=True)
+            for row in own.filter((pl.col("place") <= queries.CARDS) & ~pl.col("is_unassigned")).iter_rows(
+                named=True
+            )
         ]
         chart = None
         if each["segmentation"] in points.columns:
@@ -153,7 +175,7 @@ def segments(report: Report) -> dict:
                     f"map-{each['key']}",
                     each["key"],
                     own,
-                    centres.filter(pl.col("segmentation") == each["segmentation"]) if len(centres) else centres,
+                    _only(centres, segmentation=each["segmentation"]),
                     words("segments.map_alt", shown=len(points)),
                     words("segments.column_segment"),
                 )
@@ -172,6 +194,11 @@ def segments(report: Report) -> dict:
     return {"panels": panels, "map_users": users_with_position, "map_shown": len(points)}
 
 
+def _only(frame: pl.DataFrame, **wanted: str) -> pl.DataFrame:
+    """Return the rows with some values; a frame without rows may be without columns too."""
+    return frame.filter(**wanted) if len(frame) else frame
+
+
 def _by_segment(frame: pl.DataFrame) -> dict[str, list[dict]]:
     found: dict[str, list[dict]] = {}
     for row in frame.iter_rows(named=True):
@@ -181,10 +208,9 @@ def _by_segment(frame: pl.DataFrame) -> dict[str, list[dict]]:
 
 def changes(report: Report) -> dict:
     """For each segmentation who moved where between walls, and how shares went."""
+    report.need_segments()
     report.need("segment_migrations", "segment_drift")
     words = report.words
-    if not report.segmentations:
-        raise NothingToShowError(words("nothing.no_users"))
     if queries.walls(report.marts) < 2:
         raise NothingToShowError(words("changes.one_wall"))
     names = [each["segmentation"] for each in report.segmentations]
@@ -196,12 +222,12 @@ def changes(report: Report) -> dict:
     for each in report.segmentations:
         name = each["segmentation"]
         own = report.of(name)
-        moved = flows.filter(pl.col("segmentation") == name)
+        moved = _only(flows, segmentation=name)
         panel = each | {
             "shares": _share_charts(report, each["key"], own, shares),
             "events": [
                 row | {"name": _name(own, row["segment_id"])}
-                for row in events.filter(pl.col("segmentation") == name).iter_rows(named=True)
+                for row in _only(events, segmentation=name).iter_rows(named=True)
             ],
         }
         if not moved.is_empty():
@@ -228,11 +254,13 @@ def _flows(report: Report, key: str, own: pl.DataFrame, moved: pl.DataFrame) -> 
     }
     first, last = moved["from_as_of"].min(), moved["to_as_of"].max()
     walls = moved["to_as_of"].n_unique() + 1
-    chart = charts.flow_chart(
+    chart = flow.flow_chart(
         f"flow-{key}", moved, own, words("changes.flow_alt", walls=walls, first=first, last=last), terms
     )
     newest = moved.filter(pl.col("to_as_of") == last)
-    there_at_both = newest.filter((pl.col("from_segment_id") != "(new)") & (pl.col("to_segment_id") != "(gone)"))
+    there_at_both = newest.filter(
+        (pl.col("from_segment_id") != "(new)") & (pl.col("to_segment_id") != "(gone)")
+    )
     stayed = there_at_both.filter(pl.col("from_segment_id") == pl.col("to_segment_id"))["users"].sum()
     return {
         "flow": report.draw(chart),
@@ -257,11 +285,13 @@ def _matrix(own: pl.DataFrame, newest: pl.DataFrame, terms: dict[str, str]) -> d
             "order": row.get("place", 900 if segment not in special else 901),
         }
 
-    origins = sorted(newest["from_segment_id"].unique(), key=lambda segment: (heading(segment)["order"], segment))
-    targets = sorted(newest["to_segment_id"].unique(), key=lambda segment: (heading(segment)["order"], segment))
-    cells = {
-        (row["from_segment_id"], row["to_segment_id"]): row for row in newest.iter_rows(named=True)
-    }
+    origins = sorted(
+        newest["from_segment_id"].unique(), key=lambda segment: (heading(segment)["order"], segment)
+    )
+    targets = sorted(
+        newest["to_segment_id"].unique(), key=lambda segment: (heading(segment)["order"], segment)
+    )
+    cells = {(row["from_segment_id"], row["to_segment_id"]): row for row in newest.iter_rows(named=True)}
     return {
         "targets": [heading(target) for target in targets],
         "rows": [
@@ -293,13 +323,22 @@ def _share_charts(report: Report, key: str, own: pl.DataFrame, shares: pl.DataFr
         first, last = rows["share"][0], rows["share"][-1]
         description = report.words("changes.share_alt", name=row["name"], first=first, last=last)
         chart = charts.share_chart(f"share-{key}-{row['place']}", rows, row["colour"], largest, description)
-        found.append(row | {"chart": report.draw(chart), "first": first, "last": last,
-                            "first_wall": rows["as_of"][0], "last_wall": rows["as_of"][-1], "walls": len(rows)})
+        found.append(
+            row
+            | {
+                "chart": report.draw(chart),
+                "first": first,
+                "last": last,
+                "first_wall": rows["as_of"][0],
+                "last_wall": rows["as_of"][-1],
+                "walls": len(rows),
+            }
+        )
     return found
 
 
 def recommendations(report: Report) -> dict:
-    """How personal the lists are, where they come from, and the lists of a few users beside their interests."""
+    """How personal lists are, where they come from, and those of a few users beside their interests."""
     report.need("user_recommendations")
     levels = queries.list_overview(report.marts)
     if levels.is_empty():
@@ -315,7 +354,7 @@ def recommendations(report: Report) -> dict:
 
 def _by_list(frame: pl.DataFrame) -> list[dict]:
     return [
-        {"list": name, "rows": frame.filter(pl.col("list") == name).to_dicts()}
+        {"list": name, "rows": _only(frame, list=name).to_dicts()}
         for name in frame["list"].unique(maintain_order=True)
     ]
 
@@ -333,13 +372,15 @@ def _examples(report: Report) -> list[dict]:
     examples = []
     for user in users.iter_rows(named=True):
         key = user["user_key"]
-        own_interests = interests.filter(pl.col("user_key") == key) if len(interests) else interests
+        own_interests = _only(interests, user_key=key)
         examples.append(
             user
             | {
                 "segment": known.get(user["segment_id"]),
                 "interests": {
-                    horizon: own_interests.filter(pl.col("horizon") == horizon).to_dicts() if len(own_interests) else []
+                    horizon: own_interests.filter(pl.col("horizon") == horizon).to_dicts()
+                    if len(own_interests)
+                    else []
                     for horizon in ("long", "short")
                 },
                 "lists": {
@@ -362,7 +403,7 @@ def quality(report: Report) -> dict:
     groups = queries.quality_by_group(report.marts)
     lists = []
     for name in found["list"].unique(maintain_order=True):
-        rows = found.filter(pl.col("list") == name)
+        rows = _only(found, list=name)
         description = words("quality.strategies_alt", count=len(rows), list=words.term("lists", name))
         chart = charts.interval_chart(
             f"quality-{name}",
@@ -418,7 +459,7 @@ def _uplift(report: Report) -> list[dict]:
     tones = {"gain": "good", "worse": "bad"}
     lists = []
     for name in found["list"].unique(maintain_order=True):
-        rows = found.filter(pl.col("list") == name)
+        rows = _only(found, list=name)
         compared = rows.filter(pl.col("ndcg_over_none").is_not_null())
         chart = None
         if not compared.is_empty():
@@ -450,9 +491,13 @@ def _prediction(report: Report) -> dict:
     if found.is_empty():
         return {}
     outcomes = found["outcome"].unique(maintain_order=True).to_list()
-    cells = {(row["segmentation"], row["outcome"]): row["epsilon_squared"] for row in found.iter_rows(named=True)}
+    cells = {
+        (row["segmentation"], row["outcome"]): row["epsilon_squared"] for row in found.iter_rows(named=True)
+    }
     best = {
-        outcome: max((cells[key] for key in cells if key[1] == outcome and cells[key] is not None), default=None)
+        outcome: max(
+            (cells[key] for key in cells if key[1] == outcome and cells[key] is not None), default=None
+        )
         for outcome in outcomes
     }
     return {
@@ -464,7 +509,8 @@ def _prediction(report: Report) -> dict:
                     {
                         "value": cells.get((name, outcome)),
                         "size": max(cells.get((name, outcome)) or 0, 0) / (best[outcome] or 1),
-                        "is_best": cells.get((name, outcome)) is not None and cells[name, outcome] == best[outcome],
+                        "is_best": cells.get((name, outcome)) is not None
+                        and cells[name, outcome] == best[outcome],
                     }
                     for outcome in outcomes
                 ],

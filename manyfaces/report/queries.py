@@ -1,5 +1,6 @@
-"""What the report reads: aggregates of the marts as small polars frames, of bounded size whatever the marts hold."""
+"""What the report reads: aggregates of the marts as polars frames, small whatever the size of the marts."""
 
+import contextlib
 from collections.abc import Sequence
 
 import duckdb
@@ -7,7 +8,7 @@ import polars as pl
 
 MAP_USERS = 3000
 SEGMENTATIONS = 8
-LISTED_SEGMENTS = 40
+LISTED_SEGMENTS = 30
 CARDS = 12
 CARD_ROWS = 6
 RULES = 3
@@ -26,7 +27,7 @@ CANDIDATES = 16
 CHECKS = 40
 # What is longer is no name, and must not fill the page.
 NAME_LENGTH = 200
-SENTENCE_LENGTH = 1200
+SENTENCE_LENGTH = 800
 _SENTENCES = ("description", "reason", "rule", "verdict", "explanation")
 QUALITY_LENGTH = 20
 _SCHEMA = "marts"
@@ -81,12 +82,13 @@ class Marts:
 
 
 def build_info(marts: Marts) -> dict:
-    """Return what is known of the build: run_id, built_at, as_of, git_revision, language, state; else None."""
+    """Return what is known of the build; what is not known, or cannot be read, is None."""
     found = dict.fromkeys(("run_id", "built_at", "as_of", "git_revision", "language", "state"))
-    if marts.has("build_info"):
+    with contextlib.suppress(duckdb.Error):
         found |= marts.row("select * from marts.build_info limit 1")
-    if not found["as_of"] and marts.has("learning_decisions"):
-        found |= marts.row("select max(as_of) as as_of from marts.learning_decisions")
+    if not found["as_of"]:
+        with contextlib.suppress(duckdb.Error):
+            found |= marts.row("select max(as_of) as as_of from marts.learning_decisions")
     return found
 
 
@@ -134,8 +136,8 @@ def segmentations(marts: Marts, first: str) -> pl.DataFrame:
 def segments(marts: Marts, names: Sequence[str]) -> pl.DataFrame:
     """One row per segment, largest first, with its place, the number that it goes by and its colour.
 
-    The number is that of its id where all ids of the segmentation end in one, so that people find it again in SQL,
-    and else its place. Colours are numbers from 1 for the largest eight, 0 for all others.
+    The number is that of its id where all ids of the segmentation end in one, so that people find it again in
+    SQL, and else its place. Colours are numbers from 1 for the largest eight, 0 for all others.
     """
     return marts.frame(
         """
@@ -169,7 +171,9 @@ def segments(marts: Marts, names: Sequence[str]) -> pl.DataFrame:
             is_unassigned,
             centre_user_key,
             cast(place as integer) as place,
-            cast(case when is_unassigned then 0 when has_numbers then id_number else place end as integer) as number,
+            cast(
+                case when is_unassigned then 0 when has_numbers then id_number else place end as integer
+            ) as number,
             cast(case when is_unassigned or place > 8 then 0 else place end as integer) as colour,
             max(share) over (partition by segmentation) as largest_share
         from numbered
@@ -240,7 +244,7 @@ def map_centres(marts: Marts, shown: pl.DataFrame) -> pl.DataFrame:
 def profiles(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
     """The features that set segments apart, at most CARD_ROWS each.
 
-    Of figures that differ only in their window, or in the hour or weekday, the one that differs most stands for all.
+    Of figures that differ only in their window, hour or weekday, the one that differs most stands for all.
     """
     if not marts.has("segment_profiles"):
         return pl.DataFrame()
@@ -254,7 +258,9 @@ def profiles(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
                 partition by
                     segment_id,
                     regexp_replace(
-                        regexp_replace(feature, '_[0-9]+_days$', ''), '^(hour_[0-9_]+|[a-z]+day)_share$', 'time_share'
+                        regexp_replace(feature, '_[0-9]+_days$', ''),
+                        '^(hour_[0-9_]+|[a-z]+day)_share$',
+                        'time_share'
                     )
                 order by difference_rank
             ) = 1
@@ -274,7 +280,8 @@ def top_categories(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
     """Categories that segments take more of than everyone, at most CARD_ROWS each."""
     if not marts.has("segment_top_categories"):
         return pl.DataFrame()
-    label = "coalesce(category_label, category)" if "category_label" in marts.columns("segment_top_categories") else "category"
+    has_labels = "category_label" in marts.columns("segment_top_categories")
+    label = "coalesce(category_label, category)" if has_labels else "category"
     return marts.frame(
         f"""
         select segment_id, {label} as category, share, overall_share, lift, cast(users as bigint) as users
@@ -288,7 +295,7 @@ def top_categories(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
 
 
 def top_items(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
-    """Items that segments take more of than everyone, at most CARD_ROWS each; of items with one title the first."""
+    """Items that segments take more of than everyone, at most CARD_ROWS each, each title once."""
     if not marts.has("segment_top_items"):
         return pl.DataFrame()
     return marts.frame(
@@ -428,15 +435,16 @@ def list_sources(marts: Marts) -> pl.DataFrame:
 def example_users(marts: Marts, shown: pl.DataFrame) -> pl.DataFrame:
     """At most four users of different kinds, with the reason for which they were taken.
 
-    The users in the centre of the largest and of the smallest segment, one at risk and one with a thin history; in
-    their place one with a middling history.
-    Only users who consent: others have no personal lists.
+    The users in the centre of the largest and of the smallest segment, one at risk and one with a thin
+    history; in their place one with a middling history. Only users who consent have lists of their own.
     """
     if not marts.has("user_profiles", "user_recommendations"):
         return pl.DataFrame()
-    centred = shown.filter(~pl.col("is_unassigned") & pl.col("centre_user_key").is_not_null())
-    largest = centred["centre_user_key"][0] if len(centred) else None
-    smallest = centred["centre_user_key"][-1] if len(centred) > 1 else None
+    centres = []
+    if len(shown):
+        centres = shown.filter(~pl.col("is_unassigned"))["centre_user_key"].drop_nulls().to_list()
+    largest = centres[0] if centres else None
+    smallest = centres[-1] if len(centres) > 1 else None
     return marts.frame(
         """
         with listed as (
@@ -449,7 +457,10 @@ def example_users(marts: Marts, shown: pl.DataFrame) -> pl.DataFrame:
         ),
 
         at_risk as (
-            select user_key from known where is_at_risk order by coalesce(amount, events) desc, user_key limit 1
+            select user_key from known
+            where is_at_risk
+            order by coalesce(amount, events) desc, user_key
+            limit 1
         ),
 
         thin as (
@@ -459,7 +470,8 @@ def example_users(marts: Marts, shown: pl.DataFrame) -> pl.DataFrame:
         anyone as (
             select user_key from listed
             order by
-                abs(coalesce(events, 0) - (select quantile_disc(coalesce(events, 0), 0.5) from listed)), user_key
+                abs(coalesce(events, 0) - (select quantile_disc(coalesce(events, 0), 0.5) from listed)),
+                user_key
             limit 1
         ),
 
@@ -522,7 +534,7 @@ def lists(marts: Marts, user_keys: Sequence[str]) -> pl.DataFrame:
 
 
 def quality(marts: Marts) -> pl.DataFrame:
-    """Quality of each strategy at the newest judged wall, best first: lists of QUALITY_LENGTH, supported items."""
+    """Quality of each strategy at the newest judged wall: lists of QUALITY_LENGTH, supported items."""
     if not marts.has("recommendation_quality"):
         return pl.DataFrame()
     return marts.frame(
@@ -594,8 +606,7 @@ def prediction(marts: Marts) -> pl.DataFrame:
         return pl.DataFrame()
     return marts.frame(
         """
-        select segmentation, outcome, users, epsilon_squared, best_baseline, baseline_epsilon_squared, verdict,
-            predicted_from, predicted_until
+        select segmentation, outcome, epsilon_squared, predicted_from, predicted_until
         from marts.segmentation_prediction
         order by outcome <> 'category_mix', outcome, epsilon_squared desc nulls last, segmentation
         limit ?

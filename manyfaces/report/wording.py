@@ -1,4 +1,4 @@
-"""The words of the report: one YAML file a language, with the same keys, and figures in its way of writing."""
+"""The words of the report: a YAML file for each language, with the same keys, and figures written its way."""
 
 import math
 import re
@@ -16,8 +16,8 @@ from babel.numbers import format_decimal
 FOLDER = Path(__file__).with_name("texts")
 LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.yml")))
 # Stands for a figure that there is not.
-NOTHING = "–"
-_TRUE_MINUS = str.maketrans("-", "−")
+NOTHING = "\u2013"
+_TRUE_MINUS = str.maketrans("-", "\u2212")
 
 
 @cache
@@ -64,7 +64,7 @@ class Wording(string.Formatter):
         return self.vformat(text, (), values).strip()
 
     def term(self, group: str, name: str | None) -> str:
-        """Return what a technical name is called, or the name in plain letters where there is no word for it."""
+        """Return what a technical name is called, or the name itself where there is no word for it."""
         if name is None:
             return NOTHING
         known = self._texts.get(f"terms.{group}.{name}")
@@ -94,7 +94,7 @@ class Wording(string.Formatter):
         """Write a value of a feature in its unit."""
         if name == "price_level" and value is not None:
             # Stored as the logarithm of the ratio to what is usual.
-            return f"{self.number(math.exp(value), 2)}\u00a0×"
+            return self("figures.times", value=self.number(math.exp(value), 2))
         return self.percent(value) if name.endswith("_share") else self.figure(value)
 
     def format_field(self, value: object, format_spec: str) -> str:
@@ -128,8 +128,8 @@ class Wording(string.Formatter):
         return self("figures.percent", value=self.number(100 * value, digits))
 
     def times(self, value: float | None) -> str:
-        """2.81 -> 2.8 ×."""
-        return NOTHING if value is None else f"{self.number(value, 1)}\u00a0×"
+        """2.81 -> 2.8 times, as a sign."""
+        return NOTHING if value is None else self("figures.times", value=self.number(value, 1))
 
     def signed(self, value: float | None, digits: int = 4) -> str:
         """0.0102 -> +0.0102."""
@@ -153,7 +153,11 @@ class Wording(string.Formatter):
 
     def moment(self, value: datetime | None) -> str:
         """Write a day with its time, UTC."""
-        return NOTHING if value is None else self("figures.moment", day=self.day(value), time=f"{value:%H:%M} UTC")
+        return (
+            NOTHING
+            if value is None
+            else self("figures.moment", day=self.day(value), time=f"{value:%H:%M} UTC")
+        )
 
     def language_name(self, tag: str) -> str:
         """Return what a language is called: en -> English."""

@@ -32,7 +32,9 @@ def examples() -> pl.DataFrame:
         {
             "user_number": users.astype(np.int32),
             "item_number": items.astype(np.int32),
-            "segment_id": [["taste-01", "taste-02"][user % 2] if user < USERS - 2 else None for user in users],
+            "segment_id": [
+                ["taste-01", "taste-02"][user % 2] if user < USERS - 2 else None for user in users
+            ],
             "is_repeat": repeat,
             "is_taken": random.random(len(users)) < chances,
             "weight": np.where(repeat, 1.0, 2.0),
