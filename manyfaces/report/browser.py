@@ -89,12 +89,9 @@ class Browser:
             is_dark: whether the system prefers dark colours.
             scale: pixels of a picture per pixel of the page.
         """
-        self._command(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False},
-        )
+        self._size(width, height, scale)
         preferred = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
-        self._command("Emulation.setEmulatedMedia", {"features": [preferred]})
+        self._command("Emulation.setEmulatedMedia", {"media": "", "features": [preferred]})
         self._driver.get_log("browser")
         self._driver.get_log("performance")
         self._driver.get(page.absolute().as_uri())
@@ -102,11 +99,13 @@ class Browser:
 
     def wait_until_drawn(self) -> None:
         """Wait for the charts that are on view."""
+        self.wait_for("return 'drawn' in document.documentElement.dataset")
+
+    def wait_for(self, script: str) -> None:
+        """Wait until JavaScript returns something true."""
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self._driver, _PATIENCE_SECONDS).until(
-            lambda driver: driver.execute_script("return 'drawn' in document.documentElement.dataset")
-        )
+        WebDriverWait(self._driver, _PATIENCE_SECONDS).until(lambda driver: driver.execute_script(script))
 
     def run(self, script: str, *arguments: object) -> Any:
         """Run JavaScript in the page and return what it returns."""
@@ -135,18 +134,55 @@ class Browser:
         )
         return base64.b64decode(printed["data"])
 
+    def as_paper(self, width: int, height: int) -> None:
+        """Show the page as it is printed on paper of some width."""
+        self._size(width, height, 1)
+        self._command("Emulation.setEmulatedMedia", {"media": "print"})
+
+    def press(self, key: str) -> None:
+        """Press a key by its name in selenium, such as TAB."""
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        ActionChains(self._driver).send_keys(getattr(Keys, key)).perform()
+
+    def accessible_names(self) -> list[tuple[str, str]]:
+        """Return the role and name of everything that a screen reader meets."""
+        nodes = self._command("Accessibility.getFullAXTree", {})["nodes"]
+        return [
+            (node["role"]["value"], node.get("name", {}).get("value", "").strip())
+            for node in nodes
+            if not node["ignored"]
+        ]
+
     def console(self) -> list[str]:
         """Return what the page wrote to the console since it was opened, errors of its own included."""
         return [f"{entry['level']} {entry['message']}" for entry in self._driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Return the addresses that the page asked for since it was opened, the page itself included."""
-        messages = (json.loads(entry["message"])["message"] for entry in self._driver.get_log("performance"))
+        """Return the addresses that the page asked for since it was opened, itself included.
+
+        Those that the page's own policy stopped before they were sent are left out.
+        """
+        messages = [json.loads(entry["message"])["message"] for entry in self._driver.get_log("performance")]
+        stopped = {
+            message["params"]["requestId"]
+            for message in messages
+            if message["method"] == "Network.loadingFailed"
+            and message["params"].get("blockedReason") == "csp"
+        }
         return [
             message["params"]["request"]["url"]
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
+            and message["params"]["requestId"] not in stopped
         ]
+
+    def _size(self, width: int, height: int, scale: float) -> None:
+        self._command(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False},
+        )
 
     def _command(self, name: str, parameters: dict) -> dict:
         return self._driver.execute_cdp_cmd(name, parameters)
