@@ -16,7 +16,7 @@ PEERS := benchmarks/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help cookbook
+.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help cookbook report pictures
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -57,6 +57,12 @@ publish-postgres: $(READY) ## Copy the marts into the Postgres server of PGHOST,
 summary: $(READY) ## Show what serving.duckdb holds
 	$(BIN)/manyfaces summary
 
+report: $(READY) ## Write report.html from serving.duckdb: one file, no server (Chinese: make report REPORT_LANGUAGE=zh)
+	$(BIN)/manyfaces report $(if $(REPORT_LANGUAGE),--language $(REPORT_LANGUAGE))
+
+pictures: $(READY) ## Take the pictures of the report in docs/pictures; needs Chromium
+	$(BIN)/python -m manyfaces.report.pictures
+
 test: lint pytest ## Run all checks: lint, then pytest with its builds on small inputs
 
 lint: $(READY) ## Check the style of Python and SQL
@@ -95,7 +101,7 @@ $(PEERS)/.venv/.ready: $(PEERS)/requirements.txt
 clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, caches
 	rm -rf target logs models_store backtest serving_builds serving_parquet serving_parquet_builds
 	rm -rf .pytest_cache .ruff_cache
-	rm -f warehouse.duckdb* serving.duckdb* backtest.duckdb*
+	rm -f warehouse.duckdb* serving.duckdb* backtest.duckdb* report.html
 
 distclean: clean ## Remove .venv too, and what bench-peers made
 	rm -rf $(VENV) $(PEERS)/.venv $(PEERS)/data *.egg-info build dist

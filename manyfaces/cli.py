@@ -12,6 +12,7 @@ from manyfaces.errors import UserError
 WAREHOUSE = "warehouse.duckdb"
 SERVING = "serving.duckdb"
 PARQUET = "serving_parquet"
+REPORT = "report.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,6 +127,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog="docs/metrics.md defines each metric. --database FILE before the command asks another file.",
     )
 
+    reported = command("report", _report, "Write what was built as one HTML file that needs no server.")
+    reported.add_argument(
+        "--database", metavar="FILE", default=Path(_warehouse()).with_name(SERVING), type=Path
+    )
+    reported.add_argument(
+        "--to", dest="target", metavar="FILE", type=Path, help=f"default: {REPORT} beside --database"
+    )
+    reported.add_argument(
+        "--language", choices=["en", "zh"], help="language of the page; default: that of the build"
+    )
+
     simulated = command("simulate", simulate.run, "Write made-up input files of a size of your choice.")
     simulate.add_arguments(simulated)
     return parser
@@ -219,6 +231,14 @@ def _summary(options: argparse.Namespace) -> None:
     from manyfaces.summary import print_summary
 
     print_summary(options.database)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from manyfaces.report import write_report
+
+    target = options.target or options.database.with_name(REPORT)
+    written = write_report(options.database, target, options.language)
+    print(f"{target}: {written.bytes / 1e6:.1f} MB in {written.seconds:.1f} s, open it in a browser")
 
 
 if __name__ == "__main__":

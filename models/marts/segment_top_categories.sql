@@ -6,6 +6,10 @@ labels as (
     select * from {{ ref('segment_labels') }}
 ),
 
+category_labels as (
+    select * from {{ ref('category_labels') }}
+),
+
 publishable as (
     select
         *,
@@ -23,6 +27,7 @@ final as (
         cast(labels.name as string) as segment_name,
         cast(publishable.rank as integer) as rank,
         cast(publishable.category as string) as category,
+        cast(coalesce(category_labels.label, publishable.category) as string) as category_label,
         cast(publishable.users as bigint) as users,
         cast(publishable.user_share as double) as user_share,
         cast(publishable.share as double) as share,
@@ -31,6 +36,8 @@ final as (
     from publishable
     inner join labels
         on publishable.segment_id = labels.segment_id
+    left join category_labels
+        on publishable.category = category_labels.category
     where publishable.rank <= {{ var('segment_top_n') }}
 )
 
