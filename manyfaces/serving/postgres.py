@@ -93,17 +93,14 @@ def _load_extension(warehouse: Marts) -> None:
     """Load DuckDB's postgres extension from where its package is; nothing is downloaded."""
     version = warehouse.rows("select library_version from pragma_version()")[0][0]
     try:
-        folder = importlib.resources.files(_PACKAGE) / "extensions" / version
+        folder = Path(str(importlib.resources.files(_PACKAGE)))
     except ModuleNotFoundError:
+        folder = None
+    file = folder and folder / "extensions" / version / "postgres_scanner.duckdb_extension"
+    if not file or not file.is_file():
         raise UserError(
-            "publishing to Postgres needs DuckDB's extension for it: run `make publish-postgres`, which "
-            f"installs it, or pip install {_PACKAGE.replace('_', '-')}=={version.removeprefix('v')}"
-        ) from None
-    file = Path(str(folder)) / "postgres_scanner.duckdb_extension"
-    if not file.is_file():
-        raise UserError(
-            f"the package {_PACKAGE.replace('_', '-')} has no extension for DuckDB {version}: install the "
-            "version of the package that DuckDB has, or a DuckDB that the package has"
+            f"publishing to Postgres needs the package {_PACKAGE.replace('_', '-')} in the version of "
+            f"DuckDB, which is {version.removeprefix('v')}: install it (`make env` does, with the locked DuckDB)"
         )
     warehouse.rows(f"load {literal(str(file))}")
 
