@@ -78,8 +78,8 @@ fix: $(READY) ## Mend what the linters can mend by themselves
 	$(BIN)/ruff format
 	$(SQLFLUFF) fix models tests
 
-docs: $(READY) ## Write the description of every table to target/; look at it with dbt docs serve
-	$(BIN)/dbt docs generate
+docs: $(READY) ## Describe every table, column and metric in one page: target/static_index.html
+	$(BIN)/dbt docs generate --static
 
 cookbook: $(READY) ## Write the answers of docs/cookbook.md anew from serving.duckdb
 	$(BIN)/python docs/cookbook.py
