@@ -16,7 +16,7 @@ PEERS := benchmarks/peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history backtest publish summary report pictures test lint pytest fix docs bench bench-peers clean distclean help
+.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help cookbook report pictures
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -48,6 +48,12 @@ backtest: $(READY) ## Judge the lists of a wall 28 days ago (more: FOLDS=3) by w
 publish: $(READY) ## Copy the marts into serving.duckdb, which may stay open in other programs
 	$(BIN)/manyfaces publish
 
+publish-parquet: $(READY) ## Write the marts as Parquet files into serving_parquet/
+	$(BIN)/manyfaces publish-parquet
+
+publish-postgres: $(READY) ## Copy the marts into the Postgres server of PGHOST, PGDATABASE, PGUSER ...
+	$(BIN)/manyfaces publish-postgres
+
 summary: $(READY) ## Show what serving.duckdb holds
 	$(BIN)/manyfaces summary
 
@@ -75,6 +81,9 @@ fix: $(READY) ## Mend what the linters can mend by themselves
 docs: $(READY) ## Write the description of every table to target/; look at it with dbt docs serve
 	$(BIN)/dbt docs generate
 
+cookbook: $(READY) ## Write the answers of docs/cookbook.md anew from serving.duckdb
+	$(BIN)/python docs/cookbook.py
+
 bench: $(READY) ## Measure speed and quality on made-up and bundled data (long)
 	$(BIN)/python benchmarks/bench.py
 
@@ -90,7 +99,8 @@ $(PEERS)/.venv/.ready: $(PEERS)/requirements.txt
 	@touch $@
 
 clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, caches
-	rm -rf target logs models_store backtest .pytest_cache .ruff_cache
+	rm -rf target logs models_store backtest serving_builds serving_parquet serving_parquet_builds
+	rm -rf .pytest_cache .ruff_cache
 	rm -f warehouse.duckdb* serving.duckdb* backtest.duckdb* report.html
 
 distclean: clean ## Remove .venv too, and what bench-peers made

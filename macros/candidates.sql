@@ -1,32 +1,69 @@
 {# What the models of sources have in common: which there are, whether they are stored, and how their rows end. #}
 
-{# Every source, with the model that holds its candidates. A new source is one line here and one model. #}
-{% macro source_models() -%}
-    {{ return({
-        'buy_again': 'buy_again_candidates',
-        'collaborative': 'collaborative_candidates',
-        'content': 'content_candidates',
-        'segment': 'segment_candidates',
-        'popular': 'popular_candidates',
-        'context': 'context_candidates',
-        'category': 'category_candidates',
-        'distinctive': 'distinctive_candidates',
-        'rising': 'rising_candidates',
-        'item_neighbours': 'item_neighbours_candidates',
-        'social': 'social_candidates',
-        'attribute': 'attribute_candidates',
-        'new_item': 'new_item_candidates',
-        'als': 'als_candidates',
-        'graph_filter': 'graph_filter_candidates',
-        'variational': 'variational_candidates',
-        'next_item': 'next_item_candidates',
-        'user_neighbour': 'user_neighbour_candidates',
-    }) }}
+{# Every source. A new one is a name here and a model <name>_candidates. #}
+{% macro source_names() -%}
+    {{ return([
+        'buy_again', 'collaborative', 'content', 'segment', 'popular', 'context', 'category', 'distinctive', 'rising',
+        'item_neighbours', 'social', 'attribute', 'new_item'
+    ] + fitted_sources()) }}
 {%- endmacro %}
 
 {# A source that is not in use is a view: it can be asked, and costs nothing until it is. #}
 {% macro stored_if_used(source) -%}
     {{ return('table' if source in var('sources') else 'view') }}
+{%- endmacro %}
+
+{#
+    Of a list that many users share, those with a history of their own need no more than fits a list of theirs: what is
+    further down hardly ever comes first for them, and every row costs.
+#}
+{% macro enough_of_shared_list(list, users) -%}
+(
+    {{ list }}.rank <= {{ var('top_n') }}
+    or {{ users }}.positive_events < {{ var('candidates_per_source') }}
+    or not {{ users }}.has_consent
+)
+{%- endmacro %}
+
+{# The model of a source that gives each user a list of the user's segment: the one of that name in segment_items. #}
+{% macro segment_list_candidates(source, list) -%}
+with assignments as (
+    select * from {{ ref('segment_assignments') }}
+    where segmentation = '{{ var("default_segmentation") }}' and not is_unassigned
+),
+
+users as (
+    select * from {{ ref('user_attributes') }}
+),
+
+segment_list as (
+    select * from {{ ref('segment_items') }}
+    where
+        segmentation = '{{ var("default_segmentation") }}'
+        and list = '{{ list }}'
+        and rank <= {{ var('candidates_per_source') }}
+),
+
+listed as (
+    select
+        assignments.user_key,
+        segment_list.item_id,
+        segment_list.score,
+        'segment' as evidence_kind,
+        segment_list.segment_id as evidence_id,
+        segment_list.users as evidence_count,
+        segment_list.lift as evidence_value
+    from assignments
+    inner join users
+        on assignments.user_key = users.user_key
+    inner join segment_list
+        on assignments.segment_id = segment_list.segment_id
+    where {{ enough_of_shared_list('segment_list', 'users') }}
+),
+
+{{ listed_candidates(source, 'segment_list') }}
+
+select * from final
 {%- endmacro %}
 
 {#

@@ -62,6 +62,9 @@
         'min_users_per_cell': {'type': 'integer', 'low': 1},
         'segment_top_n': {'type': 'integer', 'low': 1},
         'max_interests': {'type': 'integer', 'low': 1},
+        'daily_days': {'type': 'integer', 'low': 1},
+        'retention_days': {'type': 'integer', 'low': 1},
+        'daily_categories': {'type': 'integer', 'low': 1},
         'history_dates': {'type': 'integer', 'low': 1},
         'prediction_days': {'type': 'integer', 'low': 1},
         'retrain_when': {'type': 'policy'},
@@ -101,6 +104,8 @@
         'backtest_replicates': {'type': 'integer', 'low': 1},
         'backtest_dir': {'type': 'text'},
         'peer_lists': {'type': 'text', 'optional': true},
+        'publish_at_end': {'type': 'boolean'},
+        'kept_builds': {'type': 'integer', 'low': 0},
         'diversity': {'type': 'number', 'low': 0, 'below': 1},
         'max_per_category': {'type': 'integer', 'low': 1, 'optional': true},
         'tail_share': {'type': 'number', 'low': 0, 'high': 1},
@@ -252,7 +257,7 @@
 {%- endmacro %}
 
 {% macro check_sources() -%}
-    {%- set known = source_models().keys() | list -%}
+    {%- set known = source_names() -%}
     {%- for source in var('sources') -%}
         {%- if source not in known -%}
             {%- do stop("sources has no source '" ~ source ~ "'; the sources are " ~ known | join(', ') ~ ".") -%}

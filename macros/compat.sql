@@ -170,3 +170,25 @@
 {% macro spark__cosine(one, other) -%}
     aggregate(zip_with({{ one }}, {{ other }}, (left_value, right_value) -> left_value * right_value), 0D, (total, part) -> total + part)
 {%- endmacro %}
+
+{# Whole days from one date to another. #}
+{% macro days_between(first, last) -%}
+    {{ return(adapter.dispatch('days_between', 'manyfaces')(first, last)) }}
+{%- endmacro %}
+{% macro default__days_between(first, last) -%}
+    date_diff('day', {{ first }}, {{ last }})
+{%- endmacro %}
+{% macro spark__days_between(first, last) -%}
+    datediff({{ last }}, {{ first }})
+{%- endmacro %}
+
+{# The date so many days after another. #}
+{% macro days_later(day, days) -%}
+    {{ return(adapter.dispatch('days_later', 'manyfaces')(day, days)) }}
+{%- endmacro %}
+{% macro default__days_later(day, days) -%}
+    {{ day }} + cast({{ days }} as integer)
+{%- endmacro %}
+{% macro spark__days_later(day, days) -%}
+    date_add({{ day }}, cast({{ days }} as integer))
+{%- endmacro %}

@@ -14,3 +14,8 @@
         'subcategory_share', 'user_activity', 'user_since', 'user_items', 'user_new_items'
     ]) }}
 {%- endmacro %}
+
+{# What only a learned ranker reads is a view where the weights are fixed: it can be asked, and costs nothing. #}
+{% macro stored_if_learning() -%}
+    {{ return('view' if var('ranker') == 'fixed' else 'table') }}
+{%- endmacro %}

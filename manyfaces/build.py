@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -54,7 +55,9 @@ def build(arguments: Sequence[str] = (), out: TextIO | None = None) -> bool:
     try:
         result = dbtRunner(callbacks=[report.listen]).invoke(["build", *arguments, "--log-level", "none"])
     finally:
-        # dbt keeps the database, and so its lock, for as long as the process lives.
+        # dbt keeps the database, and so its lock, for as long as the process lives, or an error of it does.
+        with suppress(Exception):
+            DuckDBConnectionManager.env().close()
         DuckDBConnectionManager.close_all_connections()
     if result.exception is not None:
         raise _plain_error(result.exception) from result.exception
@@ -266,7 +269,7 @@ def _plain(message: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", message).strip()
     text = re.sub(r"^\[WARNING\]: ", "", text)
     text = re.sub(r"\n\s*\n\s*> in macro .*", "", text, flags=re.DOTALL)
-    text = re.sub(r"^(Compilation|Runtime|Database) Error in [^\n]*\n\s*", "", text)
+    text = re.sub(r"^((Compilation|Runtime|Database) Error( in [^\n]*)?\n\s*)+", "", text)
     return text.removeprefix("manyfaces: ").rstrip()
 
 

@@ -1,4 +1,4 @@
-"""The command `manyfaces`: build, backtest, publish, summary, report, simulate."""
+"""The command `manyfaces`: builds, judges, publishes and shows; `manyfaces --help` lists what it can do."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from manyfaces.errors import UserError
 
 WAREHOUSE = "warehouse.duckdb"
 SERVING = "serving.duckdb"
+PARQUET = "serving_parquet"
 REPORT = "report.html"
 
 
@@ -22,11 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         an option or a file is wrong or in use.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # What follows belongs to dbt, options included.
-    is_passed_on = arguments[:1] in (["build"], ["backtest"]) and not {"-h", "--help"} & set(arguments)
+    # What follows belongs to dbt, or to MetricFlow, whose commands have a help of their own.
+    asked_for_help = {"-h", "--help"} & set(arguments[1:2] if arguments[:1] == ["metrics"] else arguments)
+    is_passed_on = arguments[:1] in (["build"], ["backtest"], ["metrics"]) and not asked_for_help
     options = _parser().parse_args(arguments[:1] if is_passed_on else arguments)
     try:
-        if options.run in (_build, _backtest):
+        if options.run in (_build, _backtest, _metrics):
             return options.run(arguments[1:])
         return options.run(options) or 0
     except UserError as error:
@@ -85,13 +87,45 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     published = command("publish", _publish, f"Copy the marts into {SERVING}, the file that readers open.")
-    published.add_argument("--from", dest="source", metavar="FILE", default=_warehouse(), type=Path)
+    _add_source(published)
     published.add_argument(
         "--to", dest="target", metavar="FILE", type=Path, help=f"default: {SERVING} beside --from"
+    )
+    published.add_argument(
+        "--keep", metavar="N", type=int, help="builds before this one that stay; default: var kept_builds"
+    )
+
+    exported = command(
+        "publish-parquet", _publish_parquet, f"Write the marts as Parquet files into {PARQUET}/, one a table."
+    )
+    _add_source(exported)
+    exported.add_argument(
+        "--to", dest="target", metavar="FOLDER", type=Path, help=f"default: {PARQUET} beside --from"
+    )
+
+    loaded = command(
+        "publish-postgres",
+        _publish_postgres,
+        "Copy the marts into a schema of the Postgres server that PGHOST, PGDATABASE, PGUSER ... name.",
+    )
+    _add_source(loaded)
+    loaded.add_argument(
+        "--reader",
+        metavar="ROLE",
+        default=os.environ.get("MANYFACES_POSTGRES_READER") or None,
+        help="a role that may read them; default: MANYFACES_POSTGRES_READER",
     )
 
     shown = command("summary", _summary, "Show what was built: counts, segments, one user's lists.")
     shown.add_argument("--database", metavar="FILE", default=Path(_warehouse()).with_name(SERVING), type=Path)
+
+    command(
+        "metrics",
+        _metrics,
+        f"Ask MetricFlow for metrics of {SERVING}, such as spend by month and segment.",
+        usage="manyfaces metrics [any command of mf, such as list metrics or query --metrics spend]",
+        epilog="docs/metrics.md defines each metric. --database FILE before the command asks another file.",
+    )
 
     reported = command("report", _report, "Write what was built as one HTML file that needs no server.")
     reported.add_argument(
@@ -139,14 +173,58 @@ def _backtest(passed: Sequence[str]) -> int:
     return 0 if backtest(rest, _warehouse(), folds=own.folds, days=own.days, wall=own.wall) else 1
 
 
-def _publish(options: argparse.Namespace) -> None:
-    from manyfaces.publish import publish
+def _metrics(passed: Sequence[str]) -> int:
+    from manyfaces.metrics import run_metricflow
 
-    target = options.target or options.source.with_name(SERVING)
-    published = publish(options.source, target)
-    tables, rows = len(published.rows), sum(published.rows.values())
-    noun = "table" if tables == 1 else "tables"
-    print(f"{target}: {tables} {noun}, {rows:,} rows, {published.bytes / 1e6:.1f} MB")
+    parser = argparse.ArgumentParser(prog="manyfaces metrics", add_help=False, allow_abbrev=False)
+    serving = Path(_warehouse()).with_name(SERVING)
+    parser.add_argument("--database", metavar="FILE", default=serving, type=Path)
+    own, rest = parser.parse_known_args(passed)
+    return run_metricflow(rest or ["--help"], own.database)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from manyfaces.serving.file import publish
+
+    published = publish(
+        options.source,
+        options.target or options.source.with_name(SERVING),
+        kept_builds=_kept_builds() if options.keep is None else options.keep,
+        allow_incomplete=options.allow_incomplete,
+    )
+    print(published)
+
+
+def _publish_parquet(options: argparse.Namespace) -> None:
+    from manyfaces.serving.parquet import publish_parquet
+
+    target = options.target or options.source.with_name(PARQUET)
+    print(publish_parquet(options.source, target, allow_incomplete=options.allow_incomplete))
+
+
+def _publish_postgres(options: argparse.Namespace) -> None:
+    from manyfaces.serving.postgres import publish_postgres
+
+    print(publish_postgres(options.source, reader=options.reader, allow_incomplete=options.allow_incomplete))
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="source", metavar="FILE", default=_warehouse(), type=Path)
+    parser.add_argument(
+        "--allow-incomplete",
+        action="store_true",
+        help="publish the tables as they are, although the last run failed or left some behind",
+    )
+
+
+def _kept_builds() -> int:
+    """Return the setting of the project that this is called from; 0 outside of one."""
+    import yaml
+
+    from manyfaces.build import project_folder
+
+    file = project_folder([]) / "dbt_project.yml"
+    return yaml.safe_load(file.read_text())["vars"].get("kept_builds", 0) if file.is_file() else 0
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -35,9 +35,9 @@ BOOSTED_PARAMETERS = {
     "early_stopping": False,
 }
 MIN_TAKEN = 500
-"""With fewer taken candidates nothing is learned: about ten for each coefficient (Peduzzi et al., "A simulation
-study of the number of events per variable in logistic regression analysis", 1996). Seventy of a small crowd
-learned that lamps follow three ropes."""
+"""With fewer taken candidates nothing is learned: about ten for each coefficient (Peduzzi et al., "A
+simulation study of the number of events per variable in logistic regression analysis", 1996). Seventy of a
+small crowd learned that lamps follow three ropes."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@ with flows as (
     select * from {{ ref('segment_flows') }}
 ),
 
+labels as (
+    select * from {{ ref('segment_labels') }}
+),
+
 wall as (
     select * from {{ ref('wall') }}
 ),
@@ -13,6 +17,8 @@ final as (
         cast(flows.to_as_of as timestamp) as to_as_of,
         cast(flows.from_segment_id as string) as from_segment_id,
         cast(flows.to_segment_id as string) as to_segment_id,
+        cast(coalesce(from_labels.name, flows.from_segment_id) as string) as from_segment_name,
+        cast(coalesce(to_labels.name, flows.to_segment_id) as string) as to_segment_name,
         cast(flows.users as bigint) as users,
         cast(
             round(
@@ -25,6 +31,10 @@ final as (
     from flows
     inner join wall
         on flows.to_as_of <= wall.as_of
+    left join labels as from_labels
+        on flows.from_segment_id = from_labels.segment_id
+    left join labels as to_labels
+        on flows.to_segment_id = to_labels.segment_id
 )
 
 select * from final

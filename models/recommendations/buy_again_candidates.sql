@@ -62,48 +62,34 @@ expected as (
 ),
 
 -- Habit leads; that an item is due moves it by a fifth at most.
-eligible as (
+scored as (
     select
         user_key,
-        round((ln(1 + decayed_events) + 0.3e0 * ln(1 + recent_events)) * (1 + 0.2e0 * due), 6) as score,
-        last_positive_event_at,
-        -item_number as use_order,
         item_id,
+        item_number,
         positive_events,
-        round(interval_days, 1) as interval_days
+        last_positive_event_at,
+        interval_days,
+        round((ln(1 + decayed_events) + 0.3e0 * ln(1 + recent_events)) * (1 + 0.2e0 * due), 6) as score
     from expected
-),
-
-strongest as (
-    select
-        user_key,
-        {{ top_rows(
-            ['score', 'last_positive_event_at', 'use_order', 'item_id', 'positive_events', 'interval_days'],
-            var('candidates_per_source')
-        ) }} as items
-    from eligible
-    group by user_key
-),
-
-exploded as (
-    select
-        user_key,
-        {{ explode('items') }} as item
-    from strongest
 ),
 
 final as (
     select
-        exploded.user_key,
-        exploded.item['item_id'] as item_id,
+        user_key,
+        item_id,
         'buy_again' as source,
-        exploded.item['score'] as score,
+        score,
         true as is_repeat,
         'history' as evidence_kind,
-        exploded.item['item_id'] as evidence_id,
-        cast(exploded.item['positive_events'] as bigint) as evidence_count,
-        cast(exploded.item['interval_days'] as double) as evidence_value
-    from exploded
+        item_id as evidence_id,
+        cast(positive_events as bigint) as evidence_count,
+        round(interval_days, 1) as evidence_value
+    from scored
+    qualify row_number() over (
+        partition by user_key
+        order by score desc, last_positive_event_at desc, item_number asc
+    ) <= {{ var('candidates_per_source') }}
 )
 
 select * from final

@@ -1,7 +1,7 @@
 {{ config(materialized=stored_if_used('category')) }}
 
 {%- set levels_per_user = 5 %}
-{%- set items_per_level = 10 %}
+{%- set items_per_level = 5 %}
 {%- set min_items_of_subcategory = 5 %}
 
 with users as (

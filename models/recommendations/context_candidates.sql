@@ -1,6 +1,10 @@
 {{ config(materialized='view') }}
 
-with user_contexts as (
+with users as (
+    select * from {{ ref('user_attributes') }}
+),
+
+user_contexts as (
     select * from {{ ref('user_contexts') }}
 ),
 
@@ -18,8 +22,11 @@ listed as (
         context_list.users as evidence_count,
         context_list.lift as evidence_value
     from user_contexts
+    inner join users
+        on user_contexts.user_key = users.user_key
     inner join context_list
         on user_contexts.context = context_list.context
+    where {{ enough_of_shared_list('context_list', 'users') }}
 ),
 
 {{ listed_candidates('context', 'context_list') }}

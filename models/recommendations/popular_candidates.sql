@@ -20,6 +20,7 @@ listed as (
         cast(null as double) as evidence_value
     from users
     cross join popular
+    where {{ enough_of_shared_list('popular', 'users') }}
 ),
 
 {{ listed_candidates('popular', 'popular') }}

@@ -19,7 +19,7 @@ item_stats as (
 
 candidates as (
     {#- An unknown name stops the run in check_config, which comes later than this. -#}
-    {% for source in var('sources') if source in source_models() %}
+    {% for source in var('sources') if source in source_names() %}
         {% if source in learned %}
             select
                 user_key,
@@ -31,7 +31,7 @@ candidates as (
                 {{ learned[source].id }} as evidence_id,
                 cast(null as bigint) as evidence_count,
                 cast({{ learned[source].value }} as double) as evidence_value
-            from {{ ref(source_models()[source]) }}
+            from {{ ref(source ~ '_candidates') }}
         {% else %}
             select
                 user_key,
@@ -43,7 +43,7 @@ candidates as (
                 evidence_id,
                 evidence_count,
                 evidence_value
-            from {{ ref(source_models()[source]) }}
+            from {{ ref(source ~ '_candidates') }}
         {% endif %}
         {{ "union all" if not loop.last }}
     {% endfor %}

@@ -1,9 +1,13 @@
 """Items new to the user whose text, or other vector, is near to what the user likes."""
 
-from manyfaces.recommendations.tables import content_table, read_history
+import polars as pl
+
+from manyfaces.recommendations.tables import CONTENT_SCHEMA, content_table, read_history
 
 
 def model(dbt, session):
+    if "content" not in str(dbt.config.meta_get("sources")).split(","):
+        return pl.DataFrame(schema=CONTENT_SCHEMA)
     history = read_history(
         dbt.ref("matrix_users").pl(),
         dbt.ref("matrix_items").pl(),

@@ -1,9 +1,13 @@
 """What the fitted sources would have given at the earlier wall, for the ranker to learn from."""
 
-from manyfaces.recommendations.training import training_table
+import polars as pl
+
+from manyfaces.recommendations.training import TRAINING_SCHEMA, training_table
 
 
 def model(dbt, session):
+    if dbt.config.meta_get("ranker") == "fixed":
+        return pl.DataFrame(schema=TRAINING_SCHEMA)
     return training_table(
         dbt.ref("matrix_users").pl(),
         dbt.ref("matrix_items").pl(),

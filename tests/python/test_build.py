@@ -155,8 +155,10 @@ def test_a_database_in_use_is_named_with_the_process(project):
         with pytest.raises(UserError) as error:
             run("--select", "weights")
         holder.stdin.close()
-    assert str(error.value).startswith(
-        f"another program (process {holder.pid}) has warehouse.duckdb open: close it, and open serving.duckdb"
+    assert re.match(
+        rf"warehouse\.duckdb is open in python\S* \(process {holder.pid}\): wait until it is done or "
+        r"close it, and open serving\.duckdb instead",
+        str(error.value),
     )
 
 
@@ -167,6 +169,7 @@ def test_messages_lose_the_wrapping_of_dbt():
         "  > in macro stop (macros/x.sql)\n  > called by operation"
     )
     assert _plain(wrapped) == "top_n is 0: give at least 1"
+    assert _plain("Database Error\n  Runtime Error\n    manyfaces: it is open in dbt") == "it is open in dbt"
     assert _plain("\x1b[33m[WARNING]: careful\x1b[0m") == "careful"
 
 

@@ -1,8 +1,9 @@
 import subprocess
 import sys
+from pathlib import Path
 
-import duckdb
 import pytest
+from small_warehouse import write_warehouse
 
 from manyfaces import build as build_module
 from manyfaces import walls as walls_module
@@ -17,13 +18,9 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("MANYFACES_DEBUG", raising=False)
 
 
-def write_warehouse(path):
-    with duckdb.connect(path) as connection:
-        connection.execute("create schema marts").fetchall()
-        connection.execute("create table marts.segments as select 1 as users where false").fetchall()
-
-
-@pytest.mark.parametrize("arguments", [["publish"], ["summary"], ["build"]])
+@pytest.mark.parametrize(
+    "arguments", [["publish"], ["publish-parquet"], ["publish-postgres"], ["summary"], ["build"]]
+)
 def test_an_error_is_one_sentence_on_stderr(arguments, capsys):
     assert main(arguments) == 2
     printed = capsys.readouterr()
@@ -76,17 +73,20 @@ def test_walls_are_the_command_s_own_options_and_the_others_are_passed_on(monkey
 def test_publish_writes_beside_the_warehouse_of_the_environment(tmp_path, monkeypatch, capsys):
     (tmp_path / "data").mkdir()
     monkeypatch.setenv("MANYFACES_DATABASE", "data/warehouse.duckdb")
-    write_warehouse("data/warehouse.duckdb")
+    write_warehouse(Path("data/warehouse.duckdb"))
     assert main(["publish"]) == 0
     assert (tmp_path / "data" / "serving.duckdb").is_file()
-    assert "1 table, 0 rows" in capsys.readouterr().out
+    assert "serving.duckdb: 3 tables, 5 rows, " in capsys.readouterr().out
+    assert main(["publish-parquet"]) == 0
+    assert (tmp_path / "data" / "serving_parquet" / "people.parquet").is_file()
+    assert "serving_parquet: 3 files, 5 rows, " in capsys.readouterr().out
 
     assert main(["publish", "--to", "copy.duckdb"]) == 0
     assert (tmp_path / "copy.duckdb").is_file()
 
 
 def test_the_installed_command_runs_without_loading_dbt_or_torch(tmp_path):
-    write_warehouse("warehouse.duckdb")
+    write_warehouse(Path("warehouse.duckdb"))
     code = (
         "import sys\n"
         "from manyfaces.cli import main\n"

@@ -122,7 +122,7 @@ def test_marts_have_enforced_contracts_without_odd_types(models):
     marts = {name: model for name, model in models.items() if layer(model) == "marts"}
     assert marts
     assert [name for name, model in marts.items() if not model["config"]["contract"]["enforced"]] == []
-    allowed = {"string", "integer", "bigint", "double", "boolean", "timestamp", "date"}
+    allowed = {"string", "integer", "bigint", "double", "boolean", "timestamp", "date", "decimal(18,2)"}
     odd = [
         f"{name}.{column['name']}: {column['data_type']}"
         for name, model in marts.items()
@@ -191,3 +191,12 @@ def test_the_readme_lists_every_setting_with_its_default():
         name: default for name, default in listed.items() if name in shown and default != f"`{shown[name]}`"
     }
     assert wrong == {}
+
+
+def test_the_page_about_metrics_defines_each_as_the_project_does(manifest):
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*) \|$", (PROJECT / "docs" / "metrics.md").read_text(), flags=re.MULTILINE
+    )
+    metrics = {node["name"]: " ".join(node["description"].split()) for node in manifest["metrics"].values()}
+    assert metrics
+    assert dict(rows) == metrics

@@ -1,4 +1,4 @@
-{%- set source_names = source_models() | list %}
+{%- set known_sources = source_names() %}
 
 -- Stops the build with one sentence when source_weights cannot be what it is for: shares of a list's score.
 with weights as (
@@ -29,7 +29,7 @@ judged as (
             when
                 source is null
                 or source not in (
-                    {% for source in source_names %}
+                    {% for source in known_sources %}
                         '{{ source }}'{{ "," if not loop.last }}
                     {% endfor %}
                 )

@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 -- Narrow and of numbers: every table of the ranker reads it, at two walls.
 with events as (
     select * from {{ ref('events') }}

@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 -- What is popular where a user acts, and among those of the same segment.
 with days as (
     select * from {{ ref('ranking_days') }}

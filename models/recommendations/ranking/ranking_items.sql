@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 {%- set window_days = var('prediction_days') %}
 with days as (
     select * from {{ ref('ranking_days') }}

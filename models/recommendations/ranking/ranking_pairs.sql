@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 {%- set half_lives = ranking_half_lives() %}
 with days as (
     select * from {{ ref('ranking_days') }}

@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 with pairs as (
     select * from {{ ref('ranking_pairs') }}
 ),

@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 -- Where a user mostly acts: the store, the channel, the device.
 with days as (
     select * from {{ ref('ranking_days') }}

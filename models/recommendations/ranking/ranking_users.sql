@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 with pairs as (
     select * from {{ ref('ranking_pairs') }}
 ),
@@ -86,7 +88,7 @@ final as (
         on
             users.user_number = active.user_number
             and walls.wall_number = active.wall_number
-    -- Of the earlier wall only who had a history and has a future, as far as the sample goes.
+    -- Of the earlier wall only who had a history, as far as the sample goes.
     where walls.wall_number = 0 or active.items > 0
 )
 

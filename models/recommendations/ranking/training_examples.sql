@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=stored_if_learning()) }}
 
 -- Candidates at the earlier wall of users who took anything afterwards: all that were taken, and of the others a part
 -- with a weight that makes up for the rest. Which part follows from the numbers, so it is the same in every build.

@@ -1,3 +1,5 @@
+{{ config(materialized=stored_if_learning()) }}
+
 -- user_item_matrix as it was at the earlier wall, of the users from whom the ranker learns.
 with events as (
     select * from {{ ref('events') }}

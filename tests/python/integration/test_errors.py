@@ -61,7 +61,9 @@ def written(database: Path) -> list[tuple]:
     if not database.exists():
         return []
     with duckdb.connect(database, read_only=True) as connection:
-        return connection.execute("select schema_name, table_name from duckdb_tables()").fetchall() + (
+        return connection.execute(
+            "select schema_name, table_name from duckdb_tables() order by all"
+        ).fetchall() + (
             connection.execute(
                 "select schema_name, view_name from duckdb_views() where not internal"
             ).fetchall()
@@ -79,7 +81,7 @@ def test_a_good_folder_is_built_by_the_same_command(workspace, capsys):
     write(workspace, "events.csv", GOOD_EVENTS)
     code = main(["build", "--select", "event_types", *workspace.options(), "--vars", workspace.vars()])
     assert code == 0, capsys.readouterr()
-    assert written(workspace.database) == [("seeds", "event_types")]
+    assert written(workspace.database) == [("builds", "nodes"), ("builds", "runs"), ("seeds", "event_types")]
 
 
 def test_lists_of_peers_have_to_be_there_with_their_columns(workspace, capsys):

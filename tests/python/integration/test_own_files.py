@@ -6,7 +6,7 @@ import re
 import duckdb
 import pytest
 
-from integration.conftest import RETAIL
+from integration.conftest import CHEAP_SOURCES, RETAIL
 from integration.data import CROWD, INACTIVE, LAMPS
 from integration.harness import KEY, balance, rejected
 from manyfaces.pseudonyms import user_key
@@ -164,3 +164,26 @@ def test_segments_of_the_wholesaler_have_names_of_their_own(retail):
 
 def test_an_inactive_item_is_known_but_not_for_sale(crowd):
     assert crowd[1].rows("select item_id from features.item_stats where not is_active") == [(INACTIVE,)]
+
+
+def test_fixed_weights_rank_what_the_named_sources_give_and_keep_nothing_else(chinese):
+    build = chinese[1]
+    lists = build.rows(
+        "select list, count(distinct user_key), count(*) from marts.user_recommendations group by list"
+    )
+    assert {(name, users) for name, users, _ in lists} == {("for_you", 120), ("discover", 120)}
+    assert all(count == 20 * users for _, users, count in lists)
+    sources = build.rows("select distinct source from recommendations.source_candidates")
+    assert {source for (source,) in sources} == set(CHEAP_SOURCES)
+    assert build.value("select count(*) from recommendations.content_candidates") == 0
+    assert build.value("select count(*) from recommendations.ranking_weights") == 0
+    kept = build.rows(
+        "select table_name from duckdb_tables() where schema_name = 'recommendations' "
+        "and (table_name like 'training%' or table_name like 'ranking%')"
+    )
+    assert {name for (name,) in kept} == {
+        "ranking_finalists",
+        "ranking_walls",
+        "ranking_weights",
+        "training_candidates",
+    }
