@@ -154,6 +154,7 @@ def flow_shapes(
             tops[index][segment] = top
             blocks.append(
                 {
+                    "segment": segment,
                     "middle": float(index),
                     "top": top,
                     "bottom": top + column[segment],

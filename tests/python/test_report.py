@@ -10,12 +10,14 @@ from html.parser import HTMLParser
 import altair as alt
 import duckdb
 import numpy as np
+import polars as pl
 import pytest
 from report_marts import HOSTILE, NAMES, change, contracts, large_marts, some_rows, write_marts
 
 from manyfaces.cli import main
 from manyfaces.errors import UserError
 from manyfaces.report import queries, write_report
+from manyfaces.report.flow import flow_shapes
 from manyfaces.report.parts import PARTS, Report
 from manyfaces.report.queries import Marts
 from manyfaces.report.wording import FOLDER, LANGUAGES, Wording, _load
@@ -647,3 +649,23 @@ def test_the_report_reads_only_marts_and_every_mart_that_it_reads_has_rows_here(
     folder = FOLDER.parent
     read = set(re.findall(r"\bmarts\.(\w+)", "\n".join(path.read_text() for path in folder.glob("*.py"))))
     assert read & set(contracts()) - {"build_info"} == set(READ)
+
+
+def test_bands_leave_and_reach_their_blocks_side_by_side(tmp_path):
+    def shapes(marts):
+        shown = queries.segments(marts, ["taste"])
+        words = {"new": "new", "gone": "gone"}
+        return flow_shapes(queries.flows(marts, ["taste"]), shown, words)
+
+    bands, blocks, names = with_connection(write_marts(tmp_path / "serving.duckdb", some_rows()), shapes)
+    assert names["(gone)"] == "gone"
+    assert names["taste-09"] == "taste-09"
+    for side, segment, shift in (("start", "from", 0), ("end", "to", 1)):
+        for (column, name), own in bands.group_by("column", segment):
+            block = blocks.row(
+                by_predicate=(pl.col("middle") == column + shift) & (pl.col("segment") == name), named=True
+            )
+            spans = sorted((row[side], row[side] + row["users"]) for row in own.iter_rows(named=True))
+            assert spans[0][0] == pytest.approx(block["top"], abs=0.1)
+            assert spans[-1][1] <= block["bottom"] + 0.1
+            assert all(one[1] == pytest.approx(other[0], abs=0.2) for one, other in itertools.pairwise(spans))
