@@ -21,7 +21,9 @@
             git_revision string, language string, manyfaces_version string, build_number bigint, state string,
             problem string
         );
-        create table if not exists builds.nodes (unique_id string, run_number bigint, status string);
+        create table if not exists builds.nodes (
+            unique_id string, run_number bigint, status string, status_run_id string, earlier_status string
+        );
         insert into builds.runs (number, run_id, command, started_at, git_revision, language, manyfaces_version)
         select
             coalesce(max(number), 0) + 1,
@@ -78,7 +80,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Write builds.nodes anew from the project as it is now: what it no longer has goes, what did not change stays. #}
+{#
+    Write builds.nodes anew from the project as it is now: what it no longer has goes, what did not change stays. What a
+    run selected but did not run, as dbt retry does, is at its end as it was before.
+#}
 {% macro record_nodes(changed) -%}
     create or replace table builds.nodes as
     with declared as (
@@ -99,7 +104,13 @@
         case
             when changed.status = 'success' then (select max(number) from builds.runs) else known.run_number
         end as run_number,
-        coalesce(changed.status, known.status) as status
+        case
+            when changed.status is not null then changed.status
+            when known.status = 'started' and known.status_run_id = '{{ invocation_id }}' then known.earlier_status
+            else known.status
+        end as status,
+        case when changed.status is not null then '{{ invocation_id }}' else known.status_run_id end as status_run_id,
+        known.status as earlier_status
     from declared
     left join builds.nodes as known on declared.unique_id = known.unique_id
     left join changed on declared.unique_id = changed.unique_id

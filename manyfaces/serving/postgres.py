@@ -100,7 +100,7 @@ def _load_extension(warehouse: Marts) -> None:
     if not file or not file.is_file():
         raise UserError(
             f"publishing to Postgres needs the package {_PACKAGE.replace('_', '-')} in the version of "
-            f"DuckDB, which is {version.removeprefix('v')}: install it (`make env` does, with the locked DuckDB)"
+            f"DuckDB, which is {version.removeprefix('v')}: install it (`make env` does)"
         )
     warehouse.rows(f"load {literal(str(file))}")
 

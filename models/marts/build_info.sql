@@ -6,7 +6,8 @@ with runs as (
 newest as (
     select *
     from runs
-    where number = (select max(number) from runs)
+    order by number desc
+    limit 1
 ),
 
 final as (

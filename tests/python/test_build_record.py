@@ -216,6 +216,13 @@ def test_a_model_that_could_not_be_made_stops_publishing_until_it_is(project):
     assert published().state == "updated"
 
 
+def test_a_retry_makes_up_for_what_failed(project):
+    assert not run(broken="people")
+    assert problem().startswith("people could not be made")
+    assert run("retry")
+    assert published().state == "updated"
+
+
 def test_a_test_that_fails_stops_publishing_until_it_passes(project):
     assert run()
     assert not run("test", broken="totals")
