@@ -104,6 +104,8 @@
         'backtest_replicates': {'type': 'integer', 'low': 1},
         'backtest_dir': {'type': 'text'},
         'peer_lists': {'type': 'text', 'optional': true},
+        'publish_at_end': {'type': 'boolean'},
+        'kept_builds': {'type': 'integer', 'low': 0},
         'diversity': {'type': 'number', 'low': 0, 'below': 1},
         'max_per_category': {'type': 'integer', 'low': 1, 'optional': true},
         'tail_share': {'type': 'number', 'low': 0, 'high': 1},

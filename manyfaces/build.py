@@ -266,7 +266,7 @@ def _plain(message: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", message).strip()
     text = re.sub(r"^\[WARNING\]: ", "", text)
     text = re.sub(r"\n\s*\n\s*> in macro .*", "", text, flags=re.DOTALL)
-    text = re.sub(r"^(Compilation|Runtime|Database) Error in [^\n]*\n\s*", "", text)
+    text = re.sub(r"^((Compilation|Runtime|Database) Error( in [^\n]*)?\n\s*)+", "", text)
     return text.removeprefix("manyfaces: ").rstrip()
 
 

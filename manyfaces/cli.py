@@ -1,4 +1,4 @@
-"""The command `manyfaces`: build, backtest, publish, summary, metrics, simulate."""
+"""The command `manyfaces`: build, backtest, publish (to a file, Parquet or Postgres), summary, metrics, simulate."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from manyfaces.errors import UserError
 
 WAREHOUSE = "warehouse.duckdb"
 SERVING = "serving.duckdb"
+PARQUET = "serving_parquet"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,9 +86,33 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     published = command("publish", _publish, f"Copy the marts into {SERVING}, the file that readers open.")
-    published.add_argument("--from", dest="source", metavar="FILE", default=_warehouse(), type=Path)
+    _add_source(published)
     published.add_argument(
         "--to", dest="target", metavar="FILE", type=Path, help=f"default: {SERVING} beside --from"
+    )
+    published.add_argument(
+        "--keep", metavar="N", type=int, help="builds before this one that stay; default: var kept_builds"
+    )
+
+    exported = command(
+        "publish-parquet", _publish_parquet, f"Write the marts as Parquet files into {PARQUET}/, one a table."
+    )
+    _add_source(exported)
+    exported.add_argument(
+        "--to", dest="target", metavar="FOLDER", type=Path, help=f"default: {PARQUET} beside --from"
+    )
+
+    loaded = command(
+        "publish-postgres",
+        _publish_postgres,
+        "Copy the marts into the schema marts of the Postgres server that PGHOST, PGDATABASE, PGUSER ... name.",
+    )
+    _add_source(loaded)
+    loaded.add_argument(
+        "--reader",
+        metavar="ROLE",
+        default=os.environ.get("MANYFACES_POSTGRES_READER") or None,
+        help="a role that may read them; default: MANYFACES_POSTGRES_READER",
     )
 
     shown = command("summary", _summary, "Show what was built: counts, segments, one user's lists.")
@@ -147,13 +172,49 @@ def _metrics(passed: Sequence[str]) -> int:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from manyfaces.publish import publish
+    from manyfaces.serving.file import publish
 
-    target = options.target or options.source.with_name(SERVING)
-    published = publish(options.source, target)
-    tables, rows = len(published.rows), sum(published.rows.values())
-    noun = "table" if tables == 1 else "tables"
-    print(f"{target}: {tables} {noun}, {rows:,} rows, {published.bytes / 1e6:.1f} MB")
+    published = publish(
+        options.source,
+        options.target or options.source.with_name(SERVING),
+        kept_builds=_kept_builds() if options.keep is None else options.keep,
+        allow_incomplete=options.allow_incomplete,
+    )
+    print(published)
+
+
+def _publish_parquet(options: argparse.Namespace) -> None:
+    from manyfaces.serving.parquet import publish_parquet
+
+    target = options.target or options.source.with_name(PARQUET)
+    print(publish_parquet(options.source, target, allow_incomplete=options.allow_incomplete))
+
+
+def _publish_postgres(options: argparse.Namespace) -> None:
+    from manyfaces.serving.postgres import publish_postgres
+
+    print(
+        publish_postgres(options.source, reader=options.reader, allow_incomplete=options.allow_incomplete)
+    )
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="source", metavar="FILE", default=_warehouse(), type=Path)
+    parser.add_argument(
+        "--allow-incomplete",
+        action="store_true",
+        help="publish the tables as they are, although the last run failed or left some behind",
+    )
+
+
+def _kept_builds() -> int:
+    """Return the setting of the project that this is called from; 0 outside of one."""
+    import yaml
+
+    from manyfaces.build import project_folder
+
+    file = project_folder([]) / "dbt_project.yml"
+    return yaml.safe_load(file.read_text())["vars"].get("kept_builds", 0) if file.is_file() else 0
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -50,7 +50,7 @@ def print_summary(database: Path | str, out: TextIO | None = None) -> None:
             summary.segments()
             summary.one_user()
     except duckdb.Error as error:
-        raise database_error(error, database) or UserError(f"{database.name}: {error}") from error
+        raise database_error(error, database, is_published=True) or UserError(f"{database.name}: {error}") from error
     _next_steps(console, database)
 
 
