@@ -2,6 +2,10 @@ with flows as (
     select * from {{ ref('segment_flows') }}
 ),
 
+labels as (
+    select * from {{ ref('segment_labels') }}
+),
+
 wall as (
     select * from {{ ref('wall') }}
 ),
@@ -12,7 +16,9 @@ final as (
         cast(flows.from_as_of as timestamp) as from_as_of,
         cast(flows.to_as_of as timestamp) as to_as_of,
         cast(flows.from_segment_id as string) as from_segment_id,
+        cast(coalesce(labels_before.name, flows.from_segment_id) as string) as from_segment_name,
         cast(flows.to_segment_id as string) as to_segment_id,
+        cast(coalesce(labels_after.name, flows.to_segment_id) as string) as to_segment_name,
         cast(flows.users as bigint) as users,
         cast(
             round(
@@ -21,10 +27,17 @@ final as (
                 ),
                 6
             ) as double
-        ) as share_of_from
+        ) as share_of_from,
+        cast(
+            flows.to_as_of = max(flows.to_as_of) over (partition by flows.segmentation) as boolean
+        ) as is_newest
     from flows
     inner join wall
         on flows.to_as_of <= wall.as_of
+    left join labels as labels_before
+        on flows.from_segment_id = labels_before.segment_id
+    left join labels as labels_after
+        on flows.to_segment_id = labels_after.segment_id
 )
 
 select * from final
