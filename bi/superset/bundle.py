@@ -19,6 +19,13 @@ BUNDLE = Path(__file__).resolve().parent / "bundle"
 # The one folder at the top of the zip.
 TOP = "manyfaces"
 TEMPORAL = ("DATE", "TIMESTAMP")
+# Told apart also by those who see few colours: Tol's muted scheme, then his bright one.
+COLOURS = [
+    *("#332288", "#88CCEE", "#44AA99", "#DDCC77", "#CC6677", "#117733", "#AA4499", "#882255", "#999933"),
+    *("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB"),
+]
+# What the dataset segment_migrations puts behind the name of a segment where users went.
+AFTER = "\u200b"
 
 Contents = dict[str, dict]
 
@@ -43,7 +50,7 @@ def fill(bundle: Contents, serving: Path) -> Contents:
     """
     serving = serving.absolute()
     with _open(serving) as connection:
-        return {path: _filled(path, content, serving, connection) for path, content in bundle.items()}
+        return {path: _filled(path, bundle, serving, connection) for path in bundle}
 
 
 def write_zip(contents: Contents, target: Path) -> None:
@@ -69,13 +76,14 @@ def _open(serving: Path) -> duckdb.DuckDBPyConnection:
         raise database_error(error, serving, is_published=True) or error from error
 
 
-def _filled(path: str, content: dict, serving: Path, connection: duckdb.DuckDBPyConnection) -> dict:
+def _filled(path: str, bundle: Contents, serving: Path, connection: duckdb.DuckDBPyConnection) -> dict:
+    content = bundle[path]
     if path.startswith("databases/"):
         return content | {"sqlalchemy_uri": content["sqlalchemy_uri"].format(serving=serving)}
     if path.startswith("datasets/"):
         return _filled_dataset(content, serving, connection)
     if path.startswith("dashboards/"):
-        return _filled_dashboard(content, connection)
+        return _filled_dashboard(content, bundle, connection)
     return content
 
 
@@ -118,14 +126,36 @@ def _filled_dataset(dataset: dict, serving: Path, connection: duckdb.DuckDBPyCon
     return dataset | {"description": found[0], "columns": filled}
 
 
-def _filled_dashboard(dashboard: dict, connection: duckdb.DuckDBPyConnection) -> dict:
-    """Let a filter whose default is not in the tables begin with the first value that is."""
-    datasets = {content["uuid"]: content for path, content in read_bundle().items() if "datasets/" in path}
+def _filled_dashboard(dashboard: dict, bundle: Contents, connection: duckdb.DuckDBPyConnection) -> dict:
+    """Give each segment a colour, and let a filter whose default is not in the tables begin with the first value."""
+    datasets = {content["uuid"]: content for path, content in bundle.items() if path.startswith("datasets/")}
+    metadata = dashboard["metadata"]
     filters = [
         _with_known_default(each, datasets[each["targets"][0]["datasetUuid"]], connection)
-        for each in dashboard["metadata"]["native_filter_configuration"]
+        for each in metadata["native_filter_configuration"]
     ]
-    return dashboard | {"metadata": dashboard["metadata"] | {"native_filter_configuration": filters}}
+    colours = metadata["label_colors"] | _segment_colours(connection)
+    changed = {"native_filter_configuration": filters, "label_colors": colours}
+    return dashboard | {"metadata": metadata | changed}
+
+
+def _segment_colours(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Give the segments of each segmentation different colours, as far as there are, the largest first.
+
+    Superset by itself gives them out in the order in which charts arrive, and twice.
+    """
+    segments = connection.execute(
+        """
+        select name, row_number() over (partition by segmentation order by is_unassigned, users desc, segment_id)
+        from marts.segments
+        order by segmentation, segment_id
+        """
+    ).fetchall()
+    return {
+        f"{name}{suffix}": COLOURS[(number - 1) % len(COLOURS)]
+        for name, number in segments
+        for suffix in ("", AFTER)
+    }
 
 
 def _with_known_default(each: dict, dataset: dict, connection: duckdb.DuckDBPyConnection) -> dict:

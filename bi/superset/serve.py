@@ -23,7 +23,7 @@ from manyfaces.errors import UserError
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 ADDRESS = "127.0.0.1"
-DASHBOARD = "superset/dashboard/manyfaces/"
+DASHBOARD = "superset/dashboard/manyfaces-segments/"
 ADMINISTRATOR = "admin"
 PASSWORD = "SUPERSET_ADMIN_PASSWORD"
 # How long a start may take on a slow machine before it counts as failed.
