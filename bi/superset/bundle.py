@@ -50,7 +50,9 @@ def fill(bundle: Contents, serving: Path) -> Contents:
     """
     serving = serving.absolute()
     with _open(serving) as connection:
-        return {path: _filled(path, bundle, serving, connection) for path in bundle}
+        # Datasets first: they say in plain words what an older file lacks.
+        paths = sorted(bundle, key=lambda path: not path.startswith("datasets/"))
+        return {path: _filled(path, bundle, serving, connection) for path in paths}
 
 
 def write_zip(contents: Contents, target: Path) -> None:
@@ -127,7 +129,7 @@ def _filled_dataset(dataset: dict, serving: Path, connection: duckdb.DuckDBPyCon
 
 
 def _filled_dashboard(dashboard: dict, bundle: Contents, connection: duckdb.DuckDBPyConnection) -> dict:
-    """Give each segment a colour, and let a filter whose default is not in the tables begin with the first value."""
+    """Give segments colours; let a filter whose default is not in the tables begin with the first value."""
     datasets = {content["uuid"]: content for path, content in bundle.items() if path.startswith("datasets/")}
     metadata = dashboard["metadata"]
     filters = [
@@ -146,7 +148,9 @@ def _segment_colours(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """
     segments = connection.execute(
         """
-        select name, row_number() over (partition by segmentation order by is_unassigned, users desc, segment_id)
+        select
+            name,
+            row_number() over (partition by segmentation order by is_unassigned, users desc, segment_id)
         from marts.segments
         order by segmentation, segment_id
         """

@@ -19,7 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 WAIT_SECONDS = 180
-WIDTH = 1500
+WIDTH = 1600
 # Of every chart on the page: its title, what it drew and what went wrong.
 LOOK = """
 return [...document.querySelectorAll('[data-test="chart-grid-component"]')].filter(
@@ -42,7 +42,12 @@ return [...document.querySelectorAll('[data-test="chart-grid-component"]')].filt
 class Browser:
     def __init__(self) -> None:
         options = webdriver.ChromeOptions()
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={WIDTH},1200"):
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            f"--window-size={WIDTH},1200",
+        ):
             options.add_argument(argument)
         options.add_argument("--disable-background-networking")
         options.add_argument("--force-device-scale-factor=1")
@@ -120,9 +125,7 @@ class Browser:
         """Return which hosts were asked for anything, and what the pages complained of."""
         self.read_log()
         asked = {url.netloc for url in self.requests.values() if url.scheme not in ("data", "blob", "chrome")}
-        complaints = [
-            line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"
-        ]
+        complaints = [line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
         return {"hosts": sorted(asked), "complaints": complaints}
 
     def picture(self, path: Path) -> None:
