@@ -17,7 +17,7 @@ SUPERSET := .superset
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history backtest publish summary superset test test-bi lint pytest fix docs bench bench-peers clean distclean help
+.PHONY: all env build history backtest publish summary superset test test-bi lint pytest fix docs cookbook bench bench-peers clean distclean help
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -79,8 +79,11 @@ fix: $(READY) ## Mend what the linters can mend by themselves
 	$(BIN)/ruff format
 	$(SQLFLUFF) fix models tests
 
-docs: $(READY) ## Write the description of every table to target/; look at it with dbt docs serve
-	$(BIN)/dbt docs generate
+docs: $(READY) ## Describe every table, column and metric in one page: target/static_index.html
+	$(BIN)/dbt docs generate --static
+
+cookbook: $(READY) ## Write the answers of docs/cookbook.md anew from serving.duckdb
+	$(BIN)/python docs/cookbook.py
 
 bench: $(READY) ## Measure speed and quality on made-up and bundled data (long)
 	$(BIN)/python benchmarks/bench.py

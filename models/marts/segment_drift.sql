@@ -10,6 +10,10 @@ shifts as (
     select * from {{ ref('segment_shifts') }}
 ),
 
+labels as (
+    select * from {{ ref('segment_labels') }}
+),
+
 wall as (
     select * from {{ ref('wall') }}
 ),
@@ -114,19 +118,22 @@ combined as (
 
 final as (
     select
-        cast(segmentation as string) as segmentation,
-        cast(as_of as timestamp) as as_of,
-        cast(segment_id as string) as segment_id,
-        cast(users as bigint) as users,
-        cast(round(share, 6) as double) as share,
-        cast(last_share as double) as last_share,
-        cast(round(psi_last, 6) as double) as psi_last,
-        cast(round(psi_fitted, 6) as double) as psi_fitted,
-        cast(verdict as string) as verdict,
-        cast(round(unassigned_share, 6) as double) as unassigned_share,
-        cast(round(mean_margin, 6) as double) as mean_margin,
-        cast(round(centroid_shift, 6) as double) as centroid_shift
+        cast(combined.segmentation as string) as segmentation,
+        cast(combined.as_of as timestamp) as as_of,
+        cast(combined.segment_id as string) as segment_id,
+        cast(coalesce(labels.name, combined.segment_id) as string) as segment_name,
+        cast(combined.users as bigint) as users,
+        cast(round(combined.share, 6) as double) as share,
+        cast(combined.last_share as double) as last_share,
+        cast(round(combined.psi_last, 6) as double) as psi_last,
+        cast(round(combined.psi_fitted, 6) as double) as psi_fitted,
+        cast(combined.verdict as string) as verdict,
+        cast(round(combined.unassigned_share, 6) as double) as unassigned_share,
+        cast(round(combined.mean_margin, 6) as double) as mean_margin,
+        cast(round(combined.centroid_shift, 6) as double) as centroid_shift
     from combined
+    left join labels
+        on combined.segment_id = labels.segment_id
 )
 
 select * from final

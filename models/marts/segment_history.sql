@@ -18,7 +18,7 @@ final as (
         cast(segment_dates.segmentation as string) as segmentation,
         cast(segment_dates.user_key as string) as user_key,
         cast(segment_dates.segment_id as string) as segment_id,
-        cast(labels.name as string) as segment_name,
+        cast(coalesce(labels.name, segment_dates.segment_id) as string) as segment_name,
         cast(segment_dates.is_unassigned as boolean) as is_unassigned,
         cast(segment_dates.margin as double) as margin
     from segment_dates

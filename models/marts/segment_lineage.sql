@@ -6,6 +6,10 @@ size_dates as (
     select * from {{ ref('segment_size_dates') }}
 ),
 
+labels as (
+    select * from {{ ref('segment_labels') }}
+),
+
 wall as (
     select * from {{ ref('wall') }}
 ),
@@ -133,6 +137,7 @@ final as (
         cast(present.segmentation as string) as segmentation,
         cast(present.as_of as timestamp) as as_of,
         cast(present.segment_id as string) as segment_id,
+        cast(coalesce(labels.name, present.segment_id) as string) as segment_name,
         cast(
             case
                 when present.users is null then 'died'
@@ -163,6 +168,8 @@ final as (
             present.segmentation = same_id.segmentation
             and present.as_of = same_id.as_of
             and present.segment_id = same_id.segment_id
+    left join labels
+        on present.segment_id = labels.segment_id
 )
 
 select * from final

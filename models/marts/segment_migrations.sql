@@ -16,9 +16,9 @@ final as (
         cast(flows.from_as_of as timestamp) as from_as_of,
         cast(flows.to_as_of as timestamp) as to_as_of,
         cast(flows.from_segment_id as string) as from_segment_id,
-        cast(coalesce(labels_before.name, flows.from_segment_id) as string) as from_segment_name,
         cast(flows.to_segment_id as string) as to_segment_id,
-        cast(coalesce(labels_after.name, flows.to_segment_id) as string) as to_segment_name,
+        cast(coalesce(from_labels.name, flows.from_segment_id) as string) as from_segment_name,
+        cast(coalesce(to_labels.name, flows.to_segment_id) as string) as to_segment_name,
         cast(flows.users as bigint) as users,
         cast(
             round(
@@ -34,10 +34,10 @@ final as (
     from flows
     inner join wall
         on flows.to_as_of <= wall.as_of
-    left join labels as labels_before
-        on flows.from_segment_id = labels_before.segment_id
-    left join labels as labels_after
-        on flows.to_segment_id = labels_after.segment_id
+    left join labels as from_labels
+        on flows.from_segment_id = from_labels.segment_id
+    left join labels as to_labels
+        on flows.to_segment_id = to_labels.segment_id
 )
 
 select * from final

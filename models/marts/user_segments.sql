@@ -27,6 +27,7 @@ final as (
         cast(assignments.reason as string) as reason,
         cast(stays.since as timestamp) as since,
         cast(stays.previous_segment_id as string) as previous_segment_id,
+        cast(coalesce(previous_labels.name, stays.previous_segment_id) as string) as previous_segment_name,
         cast(wall.as_of as timestamp) as assigned_as_of,
         cast(assignments.run_id as string) as run_id,
         cast(assignments.model_version as string) as model_version
@@ -37,6 +38,8 @@ final as (
         on
             assignments.segmentation = stays.segmentation
             and assignments.user_key = stays.user_key
+    left join labels as previous_labels
+        on stays.previous_segment_id = previous_labels.segment_id
     cross join wall
 )
 

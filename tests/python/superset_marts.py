@@ -43,10 +43,11 @@ ROWS = {
             count(*) // 2 as active_users, count(*) as events, count(*) as orders, count(*) * 2.5 as spend,
             date_diff('day', day_on, date '2026-01-29') as days_ago, true as is_complete
         from members cross join days group by all""",
-    "segment_category_daily": """
-        select segmentation, segment_id, segment_name, category, 1 as category_rank, day_on,
-            count(*) as active_users, count(*) as events, count(*) as orders, count(*) * 1.25 as spend,
-            date_diff('day', day_on, date '2026-01-29') as days_ago
+    "segment_category_weekly": """
+        select segmentation, segment_id, segment_name, category, 1 as category_rank,
+            cast(date_trunc('week', day_on) as date) as week_on, count(distinct number) as active_users,
+            count(*) as events, count(*) as orders, count(*) * 1.25 as spend,
+            date_diff('day', week_on, date '2026-01-29') as days_ago
         from members cross join days cross join unnest(['BREAD', 'WINE']) as kinds(category) group by all""",
     "segment_profiles": """
         select segmentation, segment_id, segment_name, feature, count(*) as users, 2.5 as mean,

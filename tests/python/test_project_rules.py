@@ -1,6 +1,7 @@
 """The rules of the project, held against the parsed manifest."""
 
 import re
+from collections import Counter
 
 import pytest
 import yaml
@@ -200,3 +201,17 @@ def test_the_page_about_metrics_defines_each_as_the_project_does(manifest):
     metrics = {node["name"]: " ".join(node["description"].split()) for node in manifest["metrics"].values()}
     assert metrics
     assert dict(rows) == metrics
+
+
+def test_a_text_that_many_columns_share_is_written_once():
+    texts = Counter(
+        (column["name"], column["description"])
+        for folder in ("models", "python_models")
+        for path in (PROJECT / folder).rglob("*.yml")
+        for model in yaml.safe_load(path.read_text()).get("models", [])
+        for column in model["columns"]
+        if "{{" not in column["description"]
+    )
+    # A word or two are shorter than the name of a doc block.
+    repeated = [key for key, count in texts.items() if count > 3 and len(key[1]) >= 12]
+    assert repeated == []

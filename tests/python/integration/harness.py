@@ -49,7 +49,7 @@ SHOWING_DATED = (
     "marts.segmentation_prediction",
     "segments.segmentation_prediction_scores",
 )
-SHOWING_DATED_COLUMNS = ("since", "previous_segment_id", "born_on")
+SHOWING_DATED_COLUMNS = ("since", "previous_segment_id", "previous_segment_name", "born_on")
 
 
 @dataclass(frozen=True)

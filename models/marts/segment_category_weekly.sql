@@ -1,0 +1,1 @@
+{{ segment_category_activity('week') }}
