@@ -13,10 +13,11 @@ READY := $(VENV)/.ready$(DUCKDB)
 LINT := target/lint
 SQLFLUFF := MANYFACES_DATABASE=:memory: DBT_TARGET_PATH=$(LINT) DBT_LOG_PATH=$(LINT) $(BIN)/sqlfluff
 PEERS := benchmarks/peers
+SUPERSET := .superset
 PIP := $(BIN)/python -m pip --disable-pip-version-check $(if $(CI),--quiet)
 
 .DEFAULT_GOAL := all
-.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help cookbook report pictures
+.PHONY: all env build history backtest publish publish-parquet publish-postgres summary test lint pytest fix docs bench bench-peers clean distclean help cookbook report pictures superset test-bi
 
 all: $(READY) ## Install, build the tables on the default data, publish them and show what came out
 	$(BIN)/manyfaces build
@@ -63,6 +64,15 @@ report: $(READY) ## Write report.html from serving.duckdb: one file, no server (
 pictures: $(READY) ## Take the pictures of the report in docs/pictures; needs Chromium
 	$(BIN)/python -m manyfaces.report.pictures
 
+superset: $(READY) $(SUPERSET)/venv/.ready ## Look at serving.duckdb in Superset on 127.0.0.1 (another file: SERVING=FILE; another port: PORT=N)
+	$(BIN)/python bi/superset/serve.py $(if $(SERVING),--database $(SERVING)) $(if $(PORT),--port $(PORT))
+
+# An environment of its own: Superset needs other versions of much that the project uses.
+$(SUPERSET)/venv/.ready: bi/superset/requirements.txt
+	$(PYTHON) -m venv $(SUPERSET)/venv
+	$(SUPERSET)/venv/bin/python -m pip --disable-pip-version-check $(if $(CI),--quiet) install -r $<
+	@touch $@
+
 test: lint pytest ## Run all checks: lint, then pytest with its builds on small inputs
 
 lint: $(READY) ## Check the style of Python and SQL
@@ -72,6 +82,9 @@ lint: $(READY) ## Check the style of Python and SQL
 
 pytest: $(READY) ## Run the Python tests, which build the project on small inputs
 	$(BIN)/python -m pytest
+
+test-bi: $(READY) $(SUPERSET)/venv/.ready ## Test the dashboards in Superset and Chromium (minutes)
+	$(BIN)/python -m pytest -m slow tests/python/bi
 
 fix: $(READY) ## Mend what the linters can mend by themselves
 	$(BIN)/ruff check --fix
@@ -104,7 +117,7 @@ clean: ## Remove what builds wrote: databases, fitted models, target/, logs/, ca
 	rm -f warehouse.duckdb* serving.duckdb* backtest.duckdb* report.html
 
 distclean: clean ## Remove .venv too, and what bench-peers made
-	rm -rf $(VENV) $(PEERS)/.venv $(PEERS)/data *.egg-info build dist
+	rm -rf $(VENV) $(SUPERSET) $(PEERS)/.venv $(PEERS)/data *.egg-info build dist
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done

@@ -27,7 +27,10 @@ final as (
                 ),
                 6
             ) as double
-        ) as share_of_from
+        ) as share_of_from,
+        cast(
+            flows.to_as_of = max(flows.to_as_of) over (partition by flows.segmentation) as boolean
+        ) as is_newest
     from flows
     inner join wall
         on flows.to_as_of <= wall.as_of
