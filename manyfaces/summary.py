@@ -248,6 +248,7 @@ def _next_steps(console: Console, database: Path) -> None:
         ("ask in SQL", f'duckdb -readonly {shlex.quote(name)} "{query}"')
         if shutil.which("duckdb")
         else ("ask in SQL", f'{command}python -c "{show}"'),
+        ("see it in a browser", f"{command}manyfaces report"),
         ("read about every table", f"{command}dbt docs generate && {command}dbt docs serve"),
         ("use your own data", f"{command}manyfaces build --vars '{{input: files, files_dir: data}}'"),
         ("test everything", "make test"),

@@ -22,6 +22,8 @@ _TEXT, MUTED, _RULE, _SURFACE, _ACCENT = (
     f"var(--{name})" for name in ("text", "muted", "rule", "surface", "accent")
 )
 _PADDING = {"left": 2, "right": 8, "top": 6, "bottom": 2}
+# Of the map and of a ring with its margin, in pixels; the map is as wide as its place, which is about this.
+_MAP_WIDTH, _MAP_HEIGHT, _RING = 560, 460, 29
 HIDDEN_AXIS = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
 
 
@@ -74,7 +76,13 @@ def segment_colour(colour: int) -> str:
 
 
 def segment_map(
-    name: str, field: str, shown: pl.DataFrame, centres: pl.DataFrame, description: str, segment_title: str
+    name: str,
+    field: str,
+    shown: pl.DataFrame,
+    centres: pl.DataFrame,
+    spans: tuple[float, float],
+    description: str,
+    segment_title: str,
 ) -> Chart:
     """Draw users by taste, coloured by segment, with a numbered ring in the middle of each segment.
 
@@ -83,6 +91,7 @@ def segment_map(
         field: column of the shared rows that holds the place of a user's segment, 0 for segments not listed.
         shown: segments of one segmentation, see queries.segments.
         centres: the same with x and y.
+        spans: widths of the whole map in units of x and of y.
         description: what the chart shows, in words.
         segment_title: word for segment, for the tooltip.
     """
@@ -107,9 +116,9 @@ def segment_map(
         .add_params(chosen)
     )
     if centres.is_empty():
-        return finish(name, points, description, 460)
+        return finish(name, points, description, _MAP_HEIGHT)
     centres = centres.select("number", "colour", "x", "y", "name", "place").head(16)
-    x, y = _apart(centres["x"].to_numpy(), centres["y"].to_numpy())
+    x, y = _apart(centres["x"].to_numpy(), centres["y"].to_numpy(), spans)
     centres = centres.with_columns(label_x=x, label_y=y, number=pl.col("number").cast(pl.String))
     middles = alt.Chart(centres)
     opacity = alt.condition("chosen == 0 || datum.place == chosen", alt.value(1), alt.value(0.15))
@@ -136,23 +145,29 @@ def segment_map(
     numbers = middles.mark_text(fontWeight=600, fontSize=13, aria=False).encode(
         **at_label, text="number:N", opacity=opacity, tooltip=alt.Tooltip("name:N", title=segment_title)
     )
-    return finish(name, alt.layer(points, lines, rings, numbers), description, 460)
+    return finish(name, alt.layer(points, lines, rings, numbers), description, _MAP_HEIGHT)
 
 
-def _apart(x: np.ndarray, y: np.ndarray, nearest: float = 0.07) -> tuple[np.ndarray, np.ndarray]:
-    """Move labels apart until no two are nearer than a share of the map's width."""
-    width = max(np.ptp(x), np.ptp(y), 1e-6) / 0.55
-    # Labels in one place part in fixed directions.
+def _apart(x: np.ndarray, y: np.ndarray, spans: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Move the middles of rings apart until none touches another.
+
+    Args:
+        x: of the middles.
+        y: of the middles.
+        spans: widths of the whole map in units of x and of y.
+    """
+    unit = np.array([spans[0] / _MAP_WIDTH, spans[1] / _MAP_HEIGHT])
+    # Rings in one place part in fixed directions.
     angles = np.arange(len(x)) * 2.399963
-    positions = np.stack([x, y], axis=1) / width + 1e-4 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    for _ in range(200):
-        between = positions[:, None] - positions[None]
-        distance = np.linalg.norm(between, axis=2) + np.eye(len(x)) * 9
-        push = np.clip(nearest - distance, 0, None)
-        if not push.any():
+    places = np.stack([x, y], axis=1) / unit + np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for _ in range(500):
+        between = places[:, None] - places[None]
+        distance = np.linalg.norm(between, axis=2) + np.eye(len(x)) * _MAP_WIDTH
+        push = np.clip(_RING - distance, 0, None)
+        if push.max() < 0.5:
             break
-        positions = positions + (between / distance[:, :, None] * push[:, :, None] / 2).sum(axis=1)
-    return positions[:, 0] * width, positions[:, 1] * width
+        places = places + (between / distance[:, :, None] * push[:, :, None] / 2).sum(axis=1)
+    return places[:, 0] * unit[0], places[:, 1] * unit[1]
 
 
 def share_chart(name: str, shares: pl.DataFrame, colour: int, largest: float, description: str) -> Chart:

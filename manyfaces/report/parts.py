@@ -155,7 +155,9 @@ def segments(report: Report) -> dict:
         "rules": _by_segment(queries.rules(report.marts, carded)),
     }
     keys = {each["segmentation"]: each["key"] for each in report.segmentations}
+    spans = (1.0, 1.0)
     if not points.is_empty():
+        spans = tuple((points[axis].max() - points[axis].min()) or 1.0 for axis in ("x", "y"))
         report.shared_rows[charts.MAP_DATA] = points.rename(
             {name: keys[name] for name in points.columns if name in keys}
         ).to_dicts()
@@ -176,6 +178,7 @@ def segments(report: Report) -> dict:
                     each["key"],
                     own,
                     _only(centres, segmentation=each["segmentation"]),
+                    spans,
                     words("segments.map_alt", shown=len(points)),
                     words("segments.column_segment"),
                 )

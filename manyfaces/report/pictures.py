@@ -32,9 +32,9 @@ PICTURES = (
     Picture("report_chinese_light", "zh", False, (".top", ".map-and-sizes")),
     Picture("report_chinese_dark", "zh", True, (".top", ".map-and-sizes")),
     Picture("report_segment", "en", False, ("#segment-s0-1", "#segment-s0-2")),
-    Picture("report_changes", "en", False, ("#changes",), 1080),
+    Picture("report_changes", "en", False, ("#changes", "#changes .matrix"), 1080),
     Picture("report_recommendations", "en", True, ("#recommendations .user",)),
-    Picture("report_quality", "en", False, ("#quality",), 960),
+    Picture("report_quality", "en", False, ("#quality", "#quality .chart"), 960),
 )
 
 
@@ -58,6 +58,7 @@ def take(database: Path, folder: Path, names: Sequence[str] = ()) -> list[Path]:
             pages[language] = write_report(database, Path(temporary) / f"{language}.html", language).path
         for picture in wanted:
             browser.open(pages[picture.language], WIDTH, HEIGHT, is_dark=picture.is_dark, scale=SCALE)
+            # Without a history there is no table of moves, without a backtest no chart of strategies.
             if not browser.run(
                 "return arguments[0].every((each) => document.querySelector(each))", list(picture.selectors)
             ):

@@ -11,6 +11,8 @@ SEGMENTATIONS = 8
 LISTED_SEGMENTS = 30
 CARDS = 12
 CARD_ROWS = 6
+# What is below it would be shown as 1.0 times the usual.
+SMALLEST_LIFT = 1.05
 RULES = 3
 FLOW_WALLS = 6
 FLOWS = 400
@@ -175,7 +177,7 @@ def segments(marts: Marts, names: Sequence[str]) -> pl.DataFrame:
                 case when is_unassigned then 0 when has_numbers then id_number else place end as integer
             ) as number,
             cast(case when is_unassigned or place > 8 then 0 else place end as integer) as colour,
-            max(share) over (partition by segmentation) as largest_share
+            max(share) filter (where not is_unassigned) over (partition by segmentation) as largest_share
         from numbered
         qualify place <= ? or is_unassigned
         order by segmentation, place
@@ -286,11 +288,12 @@ def top_categories(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
         f"""
         select segment_id, {label} as category, share, overall_share, lift, cast(users as bigint) as users
         from marts.segment_top_categories
-        where segment_id in (select unnest(?::varchar[])) and rank <= ?
+        where segment_id in (select unnest(?::varchar[])) and rank <= ? and lift >= ?
         order by segment_id, rank
         """,
         list(segment_ids),
         CARD_ROWS,
+        SMALLEST_LIFT,
     )
 
 
@@ -303,7 +306,7 @@ def top_items(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
         with titled as (
             select *, coalesce(title, item_id) as shown_title
             from marts.segment_top_items
-            where segment_id in (select unnest(?::varchar[]))
+            where segment_id in (select unnest(?::varchar[])) and lift >= ?
             qualify row_number() over (partition by segment_id, shown_title order by rank) = 1
         )
 
@@ -313,6 +316,7 @@ def top_items(marts: Marts, segment_ids: Sequence[str]) -> pl.DataFrame:
         order by segment_id, rank
         """,
         list(segment_ids),
+        SMALLEST_LIFT,
         CARD_ROWS,
     )
 

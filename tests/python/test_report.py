@@ -387,8 +387,9 @@ def test_by_default_the_page_is_in_the_language_of_the_build(tmp_path):
     )
     page = Page(write_report(database, tmp_path / "report.html").path.read_text())
     assert '<html lang="zh-Hans">' in page.source
-    assert "构建于 2026年1月2日 03:04 UTC\uff0c版本 abc123\uff0c运行 run-7。" in page.part("overview")
-    assert "上一次运行没有完整结束" in page.part("overview")
+    assert "构建于 2026年1月2日 03:04 UTC。上一次运行没有完整结束" in page.part("overview")
+    assert "run-7" in page.source
+    assert "abc123" in page.source
     assert "使用构建时的语言" not in page.part("overview")
 
 
@@ -669,3 +670,31 @@ def test_bands_leave_and_reach_their_blocks_side_by_side(tmp_path):
             assert spans[0][0] == pytest.approx(block["top"], abs=0.1)
             assert spans[-1][1] <= block["bottom"] + 0.1
             assert all(one[1] == pytest.approx(other[0], abs=0.2) for one, other in itertools.pairwise(spans))
+
+
+def test_rings_of_segments_in_one_place_do_not_cover_each_other(tmp_path):
+    rows = some_rows()
+    number = len(rows["segments"])
+    assert number > 3
+    for centre in rows["segment_map"]:
+        centre["x"], centre["y"] = 0.5, 0.5
+    page = report(tmp_path, rows)
+    drawn = page.drawn_from["charts"]["map-s0"]
+    (rings,) = [
+        values
+        for values in drawn["datasets"].values()
+        if values and {"label_x", "label_y"} <= values[0].keys()
+    ]
+    # The map is 0 to 1 both ways, 560 pixels wide and 460 high; a ring is 26 wide.
+    places = [(560 * ring["label_x"], 460 * ring["label_y"]) for ring in rings]
+    assert len(places) == len(NAMES)
+    assert min(np.hypot(x - u, y - v) for (x, y), (u, v) in itertools.combinations(places, 2)) > 27
+    assert all(abs(x - 280) < 60 and abs(y - 230) < 60 for x, y in places), "they stay near their place"
+
+
+def test_what_is_no_more_than_usual_is_not_called_typical(tmp_path):
+    rows = some_rows()
+    for row in rows["segment_top_categories"] + rows["segment_top_items"]:
+        row["lift"] = 1.04
+    segments = report(tmp_path, rows).part("segments")
+    assert segments.count("No category stands out.") == segments.count("No item stands out.") == 5
