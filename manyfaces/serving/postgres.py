@@ -205,8 +205,9 @@ def _swap(warehouse: Marts, settle_seconds: float, patience_seconds: float) -> N
     """Put the loaded schema in the place of the old one.
 
     A statement that joins two tables looks them up one after the other. With both locked it finds both old or
-    both new. We stop waiting for a lock long before Postgres would look for deadlocks (deadlock_timeout, 1 s)
-    and cancel a reader.
+    both new. Nine times of ten we take the locks only if nobody has to wait for it, and the tenth time we
+    stand in line, lest readers who take turns keep us out; but not so long that Postgres would look for
+    deadlocks (deadlock_timeout, 1 s) and cancel a reader.
     """
     try:
         _execute(
@@ -215,6 +216,7 @@ def _swap(warehouse: Marts, settle_seconds: float, patience_seconds: float) -> N
             do $swap$
             declare
                 old_tables text;
+                attempt integer := 0;
                 started_at timestamptz := clock_timestamp();
             begin
                 select string_agg(format('%I.%I', nspname, relname), ', ' order by relname)
@@ -224,17 +226,19 @@ def _swap(warehouse: Marts, settle_seconds: float, patience_seconds: float) -> N
                 where nspname = '{SCHEMA}' and relkind in ('r', 'p');
 
                 perform pg_sleep({settle_seconds});
+                perform set_config('lock_timeout', '100ms', true);
                 while old_tables is not null loop
+                    attempt := attempt + 1;
                     begin
-                        perform set_config('lock_timeout', '100ms', true);
-                        execute 'lock table ' || old_tables || ' in access exclusive mode';
+                        execute 'lock table ' || old_tables || ' in access exclusive mode'
+                            || case when attempt % 10 > 0 then ' nowait' else '' end;
                         exit;
                     exception
                         when lock_not_available or deadlock_detected then
                             if clock_timestamp() - started_at > interval '{patience_seconds} seconds' then
                                 raise;
                             end if;
-                            perform pg_sleep(0.1);
+                            perform pg_sleep(0.02);
                     end;
                 end loop;
                 perform set_config('lock_timeout', '0', true);
@@ -267,7 +271,7 @@ def _server_error(error: duckdb.Error) -> UserError | None:
     if not said:
         return None
     told, detail = said[1].strip(), re.search(r"DETAIL:  (.+)", text)
-    if "lock timeout" in told:
+    if re.search("lock timeout|could not obtain lock", told):
         return UserError(
             f"readers keep the tables of the schema {SCHEMA} locked, so nothing was published: end their "
             "transactions, or publish again later"

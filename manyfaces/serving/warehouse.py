@@ -79,11 +79,17 @@ class Marts:
             UserError: there are no marts, or they do not say it.
         """
         tables = {table.name for table in self.all_tables()}
-        said = (
-            self.rows(f"select run_id, built_at, state from {self.relation('build_info')}")
-            if "build_info" in tables
-            else []
-        )
+        try:
+            said = (
+                self.rows(f"select run_id, built_at, state from {self.relation('build_info')}")
+                if "build_info" in tables
+                else []
+            )
+        except duckdb.BinderException as error:
+            # In the warehouse it is a view, which names the database.
+            raise UserError(
+                f"{self.database}.duckdb has another name than when it was written: give that back to it"
+            ) from error
         if not said:
             what = "does not say which build it holds" if tables else f"has no {SCHEMA} yet"
             raise UserError(f"{self.database}.duckdb {what}: run `manyfaces build` first")

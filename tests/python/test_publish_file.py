@@ -327,6 +327,10 @@ def test_what_cannot_be_published_is_said_in_a_sentence(tmp_path, warehouse):
     with pytest.raises(UserError, match=r"text\.duckdb is not a DuckDB database"):
         publish(tmp_path / "text.duckdb", serving)
 
+    renamed = shutil.copy(warehouse, tmp_path / "renamed.duckdb")
+    with pytest.raises(UserError, match=r"renamed\.duckdb has another name than when it was written"):
+        publish(renamed, serving)
+
     with pytest.raises(UserError, match="over itself"):
         publish(warehouse, warehouse)
     with pytest.raises(UserError, match="no folder"):

@@ -213,7 +213,7 @@ def test_readers_see_no_error_and_no_mixed_build_while_it_is_swapped(warehouse, 
     arguments = (READER, PROGRAMS / "psql", setting)
     with other_process(*arguments) as first, other_process(*arguments) as second:
         assert first.stdout.readline() == second.stdout.readline() == "ready\n"
-        for number in range(1, 7):
+        for number in range(1, 6):
             write_warehouse(warehouse, rows=10 + number, number=number)
             postgres_module.publish_postgres(warehouse)
         told = [reader.communicate()[0].split() for reader in (first, second)]
