@@ -17,6 +17,7 @@
 {# Every setting with what it may be. A test holds this list against dbt_project.yml. #}
 {% macro var_rules() -%}
     {{ return({
+        'language': {'type': 'text', 'one_of': ['en', 'zh']},
         'input': {'type': 'text'},
         'files_dir': {'type': 'text'},
         'as_of': {'type': 'timestamp', 'optional': true},

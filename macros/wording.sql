@@ -1,24 +1,28 @@
-{# Figures as words of a sentence. #}
+{# Figures as words of a sentence, in the language of the build. #}
 
 {# 0.155 -> '15.5 %' #}
 {% macro percent_text(share) -%}
-    round(100 * {{ share }}, 1) || ' %'
+    {{ phrase('percent', {'number': 'round(100 * ' ~ share ~ ', 1)'}) }}
 {%- endmacro %}
 
 {# 18, 10 -> '1.8 times the average'; 4, 10 -> '40 % of the average'; null where there is nothing to compare with. #}
 {% macro ratio_text(value, average) -%}
+    {%- set ratio = value ~ ' / ' ~ average -%}
     case
         when {{ average }} > 0 then case
-            when {{ value }} / {{ average }} < 0.01 then 'next to nothing'
-            when {{ value }} / {{ average }} <= 0.95
-                then cast(round(100 * {{ value }} / {{ average }}) as integer) || ' % of the average'
-            when {{ value }} / {{ average }} < 1.05 then 'about the average'
-            else round({{ value }} / {{ average }}, 1) || ' times the average'
+            when {{ ratio }} < 0.01 then {{ phrase('ratio_nothing') }}
+            when {{ ratio }} <= 0.95
+                then {{ phrase('ratio_percent', {'percent': 'cast(round(100 * ' ~ ratio ~ ') as integer)'}) }}
+            when {{ ratio }} < 1.05 then {{ phrase('ratio_same') }}
+            else {{ phrase('ratio_times', {'times': 'round(' ~ ratio ~ ', 1)'}) }}
         end
     end
 {%- endmacro %}
 
-{# 3, 'day' -> '3 days' #}
+{# 3, 'event' -> '3 events' #}
 {% macro counted_text(number, noun) -%}
-    {{ number }} || case when {{ number }} = 1 then ' {{ noun }}' else ' {{ noun }}s' end
+    case
+        when {{ number }} = 1 then {{ phrase('one_' ~ noun, {'count': number}) }}
+        else {{ phrase('many_' ~ noun ~ 's', {'count': number}) }}
+    end
 {%- endmacro %}

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from sklearn.tree import DecisionTreeClassifier
 
+from manyfaces.phrases import Phrases
 from manyfaces.progress import stage
 from manyfaces.store import Artifact, ArtifactStore, fingerprint
 
@@ -82,6 +83,7 @@ def explain_segments(
     feature_labels: pl.DataFrame,
     category_labels: pl.DataFrame,
     *,
+    phrases: Phrases,
     min_users: int,
     seed: int,
     store: ArtifactStore,
@@ -95,6 +97,7 @@ def explain_segments(
             they are among the others from whom a segment is told.
         feature_labels: feature, label, unit.
         category_labels: category, label.
+        phrases: The words between labels and numbers.
         min_users: Fewer users on either side of a rule, or matched by it, are too few.
         seed: Seed of the trees.
         store: Where the result is kept.
@@ -118,12 +121,13 @@ def explain_segments(
         "seed": seed,
     }
     labels = feature_labels.sort("feature"), category_labels.sort("category")
-    data = fingerprint(features, category_shares, assignments, *labels)
+    words = phrases.part("rule_") | phrases.part("percent")
+    data = fingerprint(features, category_shares, assignments, *labels, words)
 
     def compute() -> Artifact:
         with stage("explaining_rules", len(features)):
             columns, values = _figures(features, category_shares, *labels)
-            found = list(_all_rules(features, assignments, columns, values, min_users, seed))
+            found = list(_all_rules(features, assignments, columns, values, phrases, min_users, seed))
         fidelity = [row["fidelity"] for row in found if row["rule_rank"] == 1]
         meta = {
             "algorithm": "one-vs-rest decision trees",
@@ -149,6 +153,7 @@ def rules_of_segment(
     is_member: np.ndarray,
     is_held_out: np.ndarray,
     features: Sequence[Feature],
+    phrases: Phrases,
     *,
     min_users: int,
     seed: int,
@@ -160,6 +165,7 @@ def rules_of_segment(
         is_member: (users,) bool.
         is_held_out: (users,) bool; rules are made of the other users and measured on these.
         features: The columns in words.
+        phrases: The words between labels and numbers.
         min_users: Least number of members and of others in the fit, of members in a leaf, and of held-out
             users that match a rule.
         seed: Seed of the tree.
@@ -176,7 +182,7 @@ def rules_of_segment(
     least = max(min_users, 1)
     if min(members, others) < least or not held_members or not held_others:
         return []
-    chosen = _choose(values[fit], is_member[fit], features, least, seed)
+    chosen = _choose(values[fit], is_member[fit], features, phrases, least, seed)
     held, truth = values[is_held_out], is_member[is_held_out]
     measured = [(rule, matches(rule, held)) for rule in chosen]
     measured = [(rule, matched) for rule, matched in measured if matched.sum() >= least]
@@ -187,7 +193,7 @@ def rules_of_segment(
     return [
         {
             "rule_rank": rank,
-            "rule": rule_text(rule, features),
+            "rule": rule_text(rule, features, phrases),
             "users_matched": int(matched.sum()),
             "users_measured": len(truth),
             "precision": _digits(truth[matched].mean()),
@@ -208,9 +214,12 @@ def matches(rule: Rule, values: np.ndarray) -> np.ndarray:
     return met
 
 
-def rule_text(rule: Rule, features: Sequence[Feature]) -> str:
+def rule_text(rule: Rule, features: Sequence[Feature], phrases: Phrases) -> str:
     """Write a rule as people say it, such as "active days below 12 and share of Coffee at least 4.1 %"."""
-    return " and ".join(_condition_text(condition, features[condition.feature]) for condition in rule)
+    first, *rest = (_condition_text(condition, features[condition.feature], phrases) for condition in rule)
+    for second in rest:
+        first = phrases.text("rule_and", first=first, second=second)
+    return first
 
 
 def readable_bound(threshold: float, feature: Feature) -> float:
@@ -259,6 +268,7 @@ def _all_rules(
     assignments: pl.DataFrame,
     columns: Sequence[Feature],
     values: np.ndarray,
+    phrases: Phrases,
     min_users: int,
     seed: int,
 ) -> Iterator[Mapping[str, Any]]:
@@ -270,13 +280,24 @@ def _all_rules(
         segments = group["segment_id"].to_numpy()
         for segment in sorted(group.filter(~pl.col("is_unassigned"))["segment_id"].unique()):
             found = rules_of_segment(
-                values[rows], segments == segment, held_out[rows], columns, min_users=min_users, seed=seed
+                values[rows],
+                segments == segment,
+                held_out[rows],
+                columns,
+                phrases,
+                min_users=min_users,
+                seed=seed,
             )
             yield from ({"segmentation": segmentation, "segment_id": segment} | row for row in found)
 
 
 def _choose(
-    values: np.ndarray, is_member: np.ndarray, features: Sequence[Feature], min_users: int, seed: int
+    values: np.ndarray,
+    is_member: np.ndarray,
+    features: Sequence[Feature],
+    phrases: Phrases,
+    min_users: int,
+    seed: int,
 ) -> list[Rule]:
     """Return the leaves of a tree that hold more members than usual, by weighted relative accuracy."""
     tree = DecisionTreeClassifier(
@@ -293,7 +314,7 @@ def _choose(
             continue
         excess = is_member[matched].mean() - share
         if excess * math.sqrt(matched.sum() / (share * (1 - share))) >= MIN_SIGNIFICANCE:
-            rated.append((-_digits(matched.mean() * excess), rule_text(rule, features), rule))
+            rated.append((-_digits(matched.mean() * excess), rule_text(rule, features, phrases), rule))
     return [rule for _, _, rule in sorted(rated, key=lambda row: row[:2])[:RULES_PER_SEGMENT]]
 
 
@@ -320,27 +341,31 @@ def _narrowed(rule: Rule, feature: int, low: float = -math.inf, high: float = ma
     return tuple(conditions.values())
 
 
-def _condition_text(condition: Condition, feature: Feature) -> str:
-    label = f"share of {feature.label}" if feature.unit == "category" else feature.label
-    low, high = (None if math.isinf(bound) else bound for bound in (condition.low, condition.high))
+def _condition_text(condition: Condition, feature: Feature, phrases: Phrases) -> str:
+    label = phrases.text("rule_share", label=feature.label) if feature.unit == "category" else feature.label
+    low, high = (
+        None if math.isinf(bound) else _number_text(bound, feature, phrases)
+        for bound in (condition.low, condition.high)
+    )
     if feature.unit in ("share", "category"):
-        bare = feature.label if feature.unit == "category" else label
-        if high == ANY_SHARE:
-            return f"no {bare}"
-        if low == ANY_SHARE:
-            return f"any {bare}" if high is None else f"some {bare}, below {_number_text(high, feature)}"
+        if condition.high == ANY_SHARE:
+            return phrases.text("rule_no", label=feature.label)
+        if condition.low == ANY_SHARE and high is None:
+            return phrases.text("rule_any", label=feature.label)
+        if condition.low == ANY_SHARE:
+            return phrases.text("rule_some", high=high, label=feature.label)
     if low is None:
-        return f"{label} below {_number_text(high, feature)}"
+        return phrases.text("rule_below", high=high, label=label)
     if high is None:
-        return f"{label} at least {_number_text(low, feature)}"
-    return f"{label} from {_number_text(low, feature)} to below {_number_text(high, feature)}"
+        return phrases.text("rule_at_least", low=low, label=label)
+    return phrases.text("rule_between", low=low, high=high, label=label)
 
 
-def _number_text(bound: float, feature: Feature) -> str:
+def _number_text(bound: float, feature: Feature, phrases: Phrases) -> str:
     if feature.unit in ("share", "category"):
-        return f"{100 * bound:.1f} %"
+        return phrases.text("percent", number=f"{100 * bound:.1f}")
     if feature.unit == "log_ratio":
-        return f"{math.exp(bound):.2f} times the usual"
+        return phrases.text("rule_times_usual", ratio=f"{math.exp(bound):.2f}")
     return f"{bound:,.0f}" if abs(bound) >= 1000 or bound == round(bound) else f"{bound:g}"
 
 

@@ -20,6 +20,8 @@ from string import ascii_uppercase
 
 import polars as pl
 
+from manyfaces.phrases import Phrases
+
 # Levels of concepts in the order in which they name a segment.
 LEVELS = ("category", "subcategory", "title")
 # A preference weaker than this names nothing.
@@ -43,11 +45,6 @@ _STOP_TEXT = """
 """
 STOP_WORDS = frozenset(_STOP_TEXT.split())
 
-# Between the two parts of a name.
-JOINT = " & "
-# A segment that is known and prefers nothing.
-MIXED = "Mixed Tastes"
-
 NAME_SCHEMA = {
     "segmentation": pl.String,
     "segment_id": pl.String,
@@ -55,6 +52,7 @@ NAME_SCHEMA = {
     "source": pl.String,
     "terms": pl.String,
     "evidence": pl.String,
+    "language": pl.String,
     "named_as_of": pl.Datetime("us"),
 }
 
@@ -221,6 +219,7 @@ def name_segments(
     categories: pl.DataFrame,
     items: pl.DataFrame,
     words: pl.DataFrame,
+    phrases: Phrases,
     taken: Iterable[str] = (),
 ) -> pl.DataFrame:
     """Name the segments of one segmentation.
@@ -237,6 +236,7 @@ def name_segments(
         items: segment_id, title, category, subcategory, users, share, lift: likewise; a few hundred a
             segment.
         words: abbreviation, word, kind, see `Vocabulary.from_frame`.
+        phrases: How parts are joined, and what segments are called without any.
         taken: Names that other segments have already; neither they nor their parts are given again.
 
     Returns:
@@ -253,7 +253,8 @@ def name_segments(
         "title": _concepts("title", _titles(items, vocabulary)),
     }
     taken = set(taken)
-    used = {part.lower() for name in taken for part in name.split(JOINT)}
+    joint = phrases.text("name_joined", first="", second="")
+    used = {part.lower() for name in taken for part in name.split(joint)}
     unused = {
         level: {
             segment: [concept for concept in own if concept.text.lower() not in used]
@@ -262,18 +263,20 @@ def name_segments(
         for level, found in concepts.items()
     }
     chosen = _give_out(segment_ids, unused, vocabulary)
-    letters = (name for name in (f"Segment {_letters(number)}" for number in count()) if name not in taken)
+    numbered = (phrases.text("name_letter", letter=_letters(number)) for number in count())
+    letters = (name for name in numbered if name not in taken)
+    mixed = phrases.text("name_mixed")
     rows = []
     for segment in segment_ids:
         titles = items.filter(pl.col("segment_id") == segment)["title"].unique(maintain_order=True).to_list()
         strongest = [entry for level in LEVELS for entry in concepts[level].get(segment, [])]
         own = chosen[segment]
-        name, source = JOINT.join(text for text, _ in own), "terms"
+        name, source = joint.join(text for text, _ in own), "terms"
         if not name:
-            named = (f"Fans of {title}" for title in titles)
+            named = (phrases.text("name_fans", title=title) for title in titles)
             name, source = next((text for text in named if text not in taken), ""), "top_item"
-        if not name and segment in known and MIXED not in taken:
-            name, source = MIXED, "mixed"
+        if not name and segment in known and mixed not in taken:
+            name, source = mixed, "mixed"
         if not name:
             name, source = next(letters), "letter"
         taken.add(name)
@@ -292,7 +295,11 @@ def name_segments(
         )
     return pl.DataFrame(
         rows,
-        schema={key: kind for key, kind in NAME_SCHEMA.items() if key not in ("segmentation", "named_as_of")},
+        schema={
+            key: kind
+            for key, kind in NAME_SCHEMA.items()
+            if key not in ("segmentation", "language", "named_as_of")
+        },
     )
 
 
@@ -301,38 +308,45 @@ def name_segmentations(
     categories: pl.DataFrame,
     items: pl.DataFrame,
     words: pl.DataFrame,
+    phrases: Phrases,
     as_of: datetime | None = None,
     previous: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Name the segments of several segmentations, each by itself; see `name_segments`.
 
     A name lasts as long as the id of its segment: what was named at an earlier wall keeps its name, and only
-    segments without one are named.
+    segments without one are named; in another language all are.
 
     Args:
         segments: segmentation, segment_id: what to name.
         categories: As in `name_segments`; segment ids are unique over segmentations.
         items: As in `name_segments`.
         words: As in `name_segments`.
+        phrases: As in `name_segments`.
         as_of: The wall of the build.
-        previous: Names of the last build, with the columns of NAME_SCHEMA. Names given at this wall or later
-            are not kept, so that building a wall again gives the same names.
+        previous: Names of the last build, with the columns of NAME_SCHEMA; without a language, English ones.
+            Those given at this wall or later are not kept, so that building a wall again gives the same.
 
     Returns:
         Columns of NAME_SCHEMA, ordered by segmentation and segment.
     """
     named = [pl.DataFrame(schema=NAME_SCHEMA)]
     kept = named[0]
-    if previous is not None and dict(previous.schema) == NAME_SCHEMA:
-        kept = previous.filter(pl.col("named_as_of") < as_of)
+    if previous is not None and "language" not in previous.columns:
+        previous = previous.with_columns(language=pl.lit("en"))
+    if previous is not None and dict(previous.schema) | NAME_SCHEMA == dict(previous.schema):
+        kept = previous.select(*NAME_SCHEMA).filter(
+            pl.col("named_as_of") < as_of, pl.col("language") == phrases.language
+        )
     for (segmentation,), group in segments.sort("segmentation", "segment_id").group_by(
         "segmentation", maintain_order=True
     ):
         old = group.join(kept, on=["segmentation", "segment_id"], maintain_order="left")
         unnamed = group.join(old, on="segment_id", how="anti", maintain_order="left")["segment_id"].to_list()
-        new = name_segments(unnamed, categories, items, words, old["name"]).select(
+        new = name_segments(unnamed, categories, items, words, phrases, old["name"]).select(
             pl.lit(segmentation).alias("segmentation"),
             pl.all(),
+            pl.lit(phrases.language).alias("language"),
             pl.lit(as_of).cast(pl.Datetime("us")).alias("named_as_of"),
         )
         named.append(pl.concat([old.select(*NAME_SCHEMA), new]).sort("segment_id"))

@@ -23,7 +23,7 @@ placed as (
         recommendations.fallback_level,
         recommendations.is_repeat,
         coalesce(members.segment_id, '{{ unassigned }}') as segment_id,
-        coalesce(members.segment_name, 'Unassigned') as segment_name
+        coalesce(members.segment_name, {{ phrase('name_unassigned') }}) as segment_name
     from recommendations
     left join members
         on recommendations.user_key = members.user_key

@@ -25,7 +25,7 @@ everyone as (
     select
         'everyone' as segmentation,
         'everyone' as segment_id,
-        'Everyone' as segment_name,
+        {{ phrase('name_everyone') }} as segment_name,
         'popular' as list,
         popular_items.rank,
         popular_items.item_id,
@@ -74,15 +74,13 @@ final as (
         cast(combined.users as bigint) as users,
         cast(round(combined.share, 6) as double) as share,
         cast(round(combined.lift, 4) as double) as lift,
-        cast(
-            cast(round(100 * combined.share) as integer) || ' % of '
-            || case when combined.segmentation = 'everyone' then 'all users' else 'the segment' end
-            || case
-                when combined.segmentation = 'everyone' then '' else
-                    ', ' || round(combined.lift, 1) || ' times the share among all users'
-            end
-            as string
-        ) as reason
+        cast(case
+            when combined.segmentation = 'everyone'
+                then {{ phrase('everyone_list', {'percent': 'cast(round(100 * combined.share) as integer)'}) }}
+            else {{ phrase('segment_list', {
+                'percent': 'cast(round(100 * combined.share) as integer)', 'lift': 'round(combined.lift, 1)'
+            }) }}
+        end as string) as reason
     from combined
     inner join item_stats
         on combined.item_id = item_stats.item_id

@@ -1,5 +1,16 @@
 {{ config(materialized='view') }}
 
+{%- set users = counted_text('evidenced.evidence_count', 'user') %}
+{%- set history = {
+    'times': counted_text('evidenced.evidence_count', 'time'),
+    'date': 'cast(evidenced.last_positive_event_at as date)',
+} %}
+{%- set segment = {
+    'percent': 'cast(round(100.0e0 * evidenced.evidence_count / segment_sizes.users) as integer)',
+    'lift': 'round(evidenced.evidence_value, 1)',
+    'segment': 'evidenced.segment_name',
+} %}
+
 -- A view: the mart on top is the only reader, and four million sentences need not be written twice.
 with lists as (
     select * from {{ ref('user_lists') }}
@@ -154,69 +165,56 @@ final as (
             when 'history'
                 then
                     case
-                        when evidenced.source = 'buy_again'
-                            then
-                                'In this user''s history ' || {{ counted_text('evidenced.evidence_count', 'time') }}
-                                || case when evidenced.evidence_count = 1 then ', on ' else ', last on ' end
-                                || cast(cast(evidenced.last_positive_event_at as date) as string)
-                        else 'Described much like this user''s history'
+                        when evidenced.source <> 'buy_again' then {{ phrase('list_like_history') }}
+                        when evidenced.evidence_count = 1 then {{ phrase('list_history_once', history) }}
+                        else {{ phrase('list_history', history) }}
                     end
             when 'item'
                 then
                     case evidenced.source
-                        when 'content'
-                            then 'Described much like ' || evidence_items.title || ' from this user''s history'
-                        when 'new_item'
-                            then 'New, described much like ' || evidence_items.title || ' from this user''s history'
-                        else
-                            'Goes with ' || evidence_items.title || ' from this user''s history: '
-                            || evidenced.evidence_count || ' users have both among their favourites'
+                        when 'content' then {{ phrase('list_like_item', {'title': 'evidence_items.title'}) }}
+                        when 'new_item' then {{ phrase('list_new_like_item', {'title': 'evidence_items.title'}) }}
+                        else {{ phrase('list_goes_with', {
+                            'users': 'evidenced.evidence_count', 'title': 'evidence_items.title'
+                        }) }}
                     end
             when 'segment'
                 then
                     case evidenced.source
-                        when 'distinctive' then 'Taken more than elsewhere in the segment '
-                        else 'Popular in the segment '
+                        when 'distinctive' then {{ phrase('list_segment_distinctive', segment) }}
+                        else {{ phrase('list_segment', segment) }}
                     end
-                    || evidenced.segment_name || ': '
-                    || cast(round(100.0e0 * evidenced.evidence_count / segment_sizes.users) as integer)
-                    || ' % of its users, ' || round(evidenced.evidence_value, 1) || ' times the share among all users'
             when 'category'
-                then
-                    'Among the items most taken in ' || evidenced.evidence_id || ', by '
-                    || {{ counted_text('evidenced.evidence_count', 'user') }}
-                    || '; ' || cast(round(100 * evidenced.evidence_value) as integer)
-                    || ' % of this user''s history is there'
+                then {{ phrase('list_category', {
+                    'users': users,
+                    'percent': 'cast(round(100 * evidenced.evidence_value) as integer)',
+                    'category': 'evidenced.evidence_id',
+                }) }}
             when 'context'
                 then
-                    'Often taken in ' || evidenced.evidence_id || ': '
-                    || {{ counted_text('evidenced.evidence_count', 'user') }}
-                    || case
-                        when evidenced.evidence_value > 1
-                            then ', ' || round(evidenced.evidence_value, 1) || ' times the share among all users'
-                        else ''
+                    case
+                        when evidenced.evidence_value > 1 then {{ phrase('list_context_lift', {
+                            'users': users,
+                            'lift': 'round(evidenced.evidence_value, 1)',
+                            'context': 'evidenced.evidence_id',
+                        }) }}
+                        else {{ phrase('list_context', {'users': users, 'context': 'evidenced.evidence_id'}) }}
                     end
             when 'attribute'
-                then
-                    'Popular among users with ' || evidenced.evidence_id || ': '
-                    || {{ counted_text('evidenced.evidence_count', 'user') }}
+                then {{ phrase('list_attribute', {'users': users, 'attributes': 'evidenced.evidence_id'}) }}
             when 'user'
                 then
                     case evidenced.source
-                        when 'social'
-                            then
-                                'Among the favourites of ' || {{ counted_text('evidenced.evidence_count', 'user') }}
-                                || ' related to this one'
-                        else 'Chosen by users with a similar history'
+                        when 'social' then {{ phrase('list_social', {'users': users}) }}
+                        else {{ phrase('list_similar_users') }}
                     end
             else
                 case evidenced.source
-                    when 'rule' then 'Placed here by a rule'
-                    when 'rising'
-                        then
-                            'Rising: ' || round(evidenced.evidence_value, 1)
-                            || ' times the events of the {{ var("popularity_half_life_days") }} days before'
-                    else 'Popular with everybody: ' || {{ counted_text('evidenced.evidence_count', 'user') }}
+                    when 'rule' then {{ phrase('list_rule') }}
+                    when 'rising' then {{ phrase('list_rising', {
+                        'times': 'round(evidenced.evidence_value, 1)', 'days': var('popularity_half_life_days')
+                    }) }}
+                    else {{ phrase('list_popular', {'users': users}) }}
                 end
         end as reason,
         evidenced.evidence_kind,

@@ -49,25 +49,30 @@ counted as (
     where first_value is not null
 ),
 
+-- Ids are made of the plain name, so that they are the same in every language.
 named as (
     select
         segmentation,
         user_key,
-        case when cell_users >= min_share * all_users then full_value else first_value || ', other' end as segment_name
+        case when cell_users >= min_share * all_users then full_value else first_value || ', other' end as plain_name,
+        case
+            when cell_users >= min_share * all_users then full_value
+            else {{ phrase('name_other_attributes', {'value': 'first_value'}) }}
+        end as segment_name
     from counted
 ),
 
 coded as (
     select
         *,
-        {{ plain_code('segment_name') }} as plain_code
+        {{ plain_code('plain_name') }} as plain_code
     from named
 ),
 
 distinctly_coded as (
     select
         *,
-        {{ distinct_code('plain_code', 'segment_name') }} as segment_code
+        {{ distinct_code('plain_code', 'plain_name') }} as segment_code
     from coded
 ),
 
@@ -77,7 +82,10 @@ final as (
         described.user_key,
         coalesce(distinctly_coded.segment_code, 'unassigned') as segment_code,
         distinctly_coded.segment_name,
-        coalesce('Stated attributes: ' || distinctly_coded.segment_name, 'No attributes known') as reason
+        coalesce(
+            {{ phrase('reason_attributes', {'attributes': 'distinctly_coded.segment_name'}) }},
+            {{ phrase('reason_no_attributes') }}
+        ) as reason
     from described
     left join distinctly_coded
         on

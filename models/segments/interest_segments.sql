@@ -1,3 +1,9 @@
+{%- set figures = {
+    'percent': 'cast(round(100 * distinctly_coded.share) as integer)',
+    'lift': 'round(distinctly_coded.lift, 1)',
+    'interest': 'distinctly_coded.interest',
+} %}
+
 with segmentation_users as (
     select * from {{ ref('segmentation_users') }}
     where {{ is_made_by('top_interest') }}
@@ -122,25 +128,27 @@ counted as (
     from labelled
 ),
 
+-- Ids are made of the plain name, so that they are the same in every language.
 named as (
     select
         *,
-        case when interest_users >= min_share * all_users then interest else 'Other interests' end as segment_name,
-        case when interest_users >= min_share * all_users then '' else ', an interest of few' end as remark
+        interest_users < min_share * all_users as is_of_few,
+        case when is_of_few then 'Other interests' else interest end as plain_name,
+        case when is_of_few then {{ phrase('name_other_interests') }} else interest end as segment_name
     from counted
 ),
 
 coded as (
     select
         *,
-        {{ plain_code('segment_name') }} as plain_code
+        {{ plain_code('plain_name') }} as plain_code
     from named
 ),
 
 distinctly_coded as (
     select
         *,
-        {{ distinct_code('plain_code', 'segment_name') }} as segment_code
+        {{ distinct_code('plain_code', 'plain_name') }} as segment_code
     from coded
 ),
 
@@ -151,10 +159,11 @@ final as (
         coalesce(distinctly_coded.segment_code, 'unassigned') as segment_code,
         distinctly_coded.segment_name,
         coalesce(
-            distinctly_coded.interest || ': ' || cast(round(100 * distinctly_coded.share) as integer)
-            || ' % of the events, ' || round(distinctly_coded.lift, 1) || ' times the mean share'
-            || distinctly_coded.remark,
-            'Too few events with any category'
+            case
+                when distinctly_coded.is_of_few then {{ phrase('reason_interest_of_few', figures) }}
+                else {{ phrase('reason_interest', figures) }}
+            end,
+            {{ phrase('reason_no_interest') }}
         ) as reason
     from segmentation_users
     left join distinctly_coded

@@ -1,3 +1,12 @@
+{%- set scores = {
+    'days': 'cast(floor(valued.recency_days) as integer)',
+    'recency_score': 'valued.recency_score',
+    'active_days': 'cast(valued.frequency_days as integer)',
+    'frequency_score': 'valued.frequency_score',
+    'amount': 'cast(floor(valued.monetary_amount) as integer)',
+    'monetary_score': 'valued.monetary_score',
+} %}
+
 with segmentation_users as (
     select * from {{ ref('segmentation_users') }}
     where {{ is_made_by('rfm') }}
@@ -44,14 +53,14 @@ final as (
         valued.segmentation,
         valued.user_key,
         coalesce(cells.segment_code, 'unassigned') as segment_code,
-        cells.segment_name,
+        {{ seed_name('cells.segment_name') }} as segment_name,
         valued.recency_score,
         valued.frequency_score,
         valued.monetary_score,
-        'Last active ' || cast(floor(valued.recency_days) as integer) || ' days ago (score ' || valued.recency_score
-        || '), ' || cast(valued.frequency_days as integer) || ' active days (score ' || valued.frequency_score
-        || '), amount ' || cast(floor(valued.monetary_amount) as integer) || ' (score ' || valued.monetary_score || ')'
-        || case when cells.segment_code is null then '; no cell has these scores' else '' end as reason
+        case
+            when cells.segment_code is null then {{ phrase('reason_rfm_no_cell', scores) }}
+            else {{ phrase('reason_rfm', scores) }}
+        end as reason
     from valued
     left join cells
         on

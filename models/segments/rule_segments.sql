@@ -1,5 +1,8 @@
 {%- set columns = population_columns() | rejectattr('type', 'equalto', 'timestamp') | list %}
 
+{%- set feature = "replace(measured.feature, '_', ' ')" %}
+{%- set value = 'coalesce(measured.label, ' ~ number_text('measured.value') ~ ')' %}
+
 with segmentation_users as (
     select * from {{ ref('segmentation_users') }}
     where {{ is_made_by('rules') }}
@@ -74,21 +77,22 @@ held as (
         conditions.priority,
         conditions.segment_code,
         conditions.feature || ' ' || conditions.measure as condition_key,
-        replace(measured.feature, '_', ' ') || ' '
-        || coalesce(measured.label, {{ number_text('measured.value') }})
-        || case
-            when conditions.measure = 'percentile' then ', percentile ' || {{ number_text('measured.measured') }}
-            else ''
-        end
-        || case
-            when conditions.at_least is null and conditions.below is null then ''
-            when conditions.below is null then ' (at least ' || {{ number_text('conditions.at_least') }} || ')'
-            when conditions.at_least is null then ' (below ' || {{ number_text('conditions.below') }} || ')'
-            else
-                ' (at least ' || {{ number_text('conditions.at_least') }}
-                || ', below ' || {{ number_text('conditions.below') }} || ')'
-        end
-            as reason
+        case
+            when conditions.measure = 'percentile' then {{ phrase('condition_percentile', {
+                'percentile': number_text('measured.measured'), 'feature': feature, 'value': value
+            }) }}
+            else {{ phrase('condition', {'feature': feature, 'value': value}) }}
+        end as condition,
+        case
+            when conditions.at_least is null and conditions.below is null then null
+            when conditions.below is null
+                then {{ phrase('bounds_at_least', {'low': number_text('conditions.at_least')}) }}
+            when conditions.at_least is null
+                then {{ phrase('bounds_below', {'high': number_text('conditions.below')}) }}
+            else {{ phrase('bounds_both', {
+                'low': number_text('conditions.at_least'), 'high': number_text('conditions.below')
+            }) }}
+        end as bounds
     from measured
     inner join conditions
         on
@@ -111,11 +115,24 @@ held as (
         conditions.priority,
         conditions.segment_code,
         '' as condition_key,
-        'everyone whom no rule before takes' as reason
+        {{ phrase('condition_everyone') }} as condition,
+        cast(null as string) as bounds
     from segmentation_users
     inner join conditions
         on segmentation_users.segmentation = conditions.segmentation
     where conditions.feature is null
+),
+
+bounded as (
+    select
+        segmentation,
+        user_key,
+        priority,
+        segment_code,
+        condition_key,
+        coalesce({{ phrase('condition_bounds', {'bounds': 'bounds', 'condition': 'condition'}) }}, condition)
+            as condition
+    from held
 ),
 
 rules as (
@@ -123,7 +140,7 @@ rules as (
         segmentation,
         priority,
         segment_code,
-        max(segment_name) as segment_name,
+        max({{ seed_name('segment_name') }}) as segment_name,
         count(*) as conditions
     from conditions
     group by segmentation, priority, segment_code
@@ -136,8 +153,8 @@ matched as (
         priority,
         segment_code,
         count(*) as conditions,
-        {{ ordered_text('reason', 'condition_key', '; ') }} as reason
-    from held
+        {{ ordered_text('condition', 'condition_key', '; ') }} as conditions_met
+    from bounded
     group by segmentation, user_key, priority, segment_code
 ),
 
@@ -147,7 +164,7 @@ ranked as (
         matched.user_key,
         rules.segment_code,
         rules.segment_name,
-        rules.segment_name || ': ' || matched.reason as reason,
+        {{ phrase('reason_rule', {'conditions': 'matched.conditions_met', 'name': 'rules.segment_name'}) }} as reason,
         row_number() over (
             partition by matched.segmentation, matched.user_key
             order by matched.priority asc, matched.segment_code asc
@@ -167,7 +184,7 @@ final as (
         segmentation_users.user_key,
         coalesce(ranked.segment_code, 'unassigned') as segment_code,
         ranked.segment_name,
-        coalesce(ranked.reason, 'No rule holds') as reason
+        coalesce(ranked.reason, {{ phrase('reason_no_rule') }}) as reason
     from segmentation_users
     left join ranked
         on

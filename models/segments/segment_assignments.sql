@@ -17,13 +17,15 @@ clusters as (
         user_clusters.second_distance,
         user_clusters.margin,
         case
-            when user_clusters.segment_number is null then 'Fits no segment of this segmentation'
-            when user_clusters.second_distance is null then 'The only segment'
+            when user_clusters.segment_number is null then {{ phrase('reason_no_segment') }}
+            when user_clusters.second_distance is null then {{ phrase('reason_only_segment') }}
             when not cluster_centroids.is_centroid and user_clusters.probability is not null
-                then 'Probability ' || round(user_clusters.probability, 2)
+                then {{ phrase('reason_probability', {'probability': 'round(user_clusters.probability, 2)'}) }}
             else
-                'Nearest centre at ' || round(user_clusters.distance, 2)
-                || ', the second at ' || round(user_clusters.second_distance, 2)
+                {{ phrase('reason_nearest', {
+                    'distance': 'round(user_clusters.distance, 2)',
+                    'second_distance': 'round(user_clusters.second_distance, 2)',
+                }) }}
         end as reason,
         user_clusters.run_id,
         user_clusters.model_version

@@ -27,7 +27,7 @@ hours as (
         segment_id,
         case feature
             {% for first_hour in range(0, 24, 4) %}
-                when '{{ hour_share_name(first_hour) }}' then '{{ hour_label(first_hour) }}'
+                when '{{ hour_share_name(first_hour) }}' then {{ hour_label(first_hour) }}
             {% endfor %}
         end as hours,
         mean as hours_share,

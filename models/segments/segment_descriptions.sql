@@ -1,3 +1,21 @@
+{%- set active = {
+    'days': 'round(active_days, 1)',
+    'window': 'window_days',
+    'ratio': ratio_text('active_days', 'overall_active_days'),
+} %}
+{%- set spent = {'spent': ratio_text('amount', 'overall_amount')} %}
+{%- set day = {
+    'events': counted_text('cast(round(basket_items) as integer)', 'event'),
+    'ratio': ratio_text('basket_items', 'overall_basket_items'),
+} %}
+{%- set worth = {
+    'amount': 'round(basket_amount, 2)', 'amount_ratio': ratio_text('basket_amount', 'overall_basket_amount')
+} %}
+{%- set weekends = {'share': percent_text('weekend_share'), 'usual': percent_text('overall_weekend_share')} %}
+{%- set hours_figures = {
+    'share': percent_text('hours_share'), 'usual': percent_text('overall_hours_share'), 'hours': 'hours'
+} %}
+
 with sizes as (
     select * from {{ ref('segment_sizes') }}
 ),
@@ -31,6 +49,8 @@ ranked_categories as (
         category_stats.segment_id,
         category_labels.label,
         round(category_stats.lift, 1) as lift,
+        {{ phrase('category_lift', {'lift': 'round(category_stats.lift, 1)', 'label': 'category_labels.label'}) }}
+            as label_with_lift,
         row_number() over (
             partition by category_stats.segment_id
             order by category_stats.distinctiveness desc, category_stats.category asc
@@ -47,17 +67,32 @@ ranked_categories as (
 categories as (
     select
         segment_id,
-        {{ ordered_text("label || ' (' || lift || ' x)'", 'position') }} as distinguishing_categories,
-        max(case when position = 1 then label || ' (' || lift || ' times the usual share)' end)
-        || coalesce(
-            max(case when position = 2 then ', ' || label || ' (' || lift || ' times)' end)
-            || max(case when position = 3 then ' and ' || label || ' (' || lift || ' times)' end),
-            max(case when position = 2 then ' and ' || label || ' (' || lift || ' times)' end),
-            ''
-        ) as favourites
+        {{ ordered_text('label_with_lift', 'position') }} as distinguishing_categories,
+        {% for place in ['first', 'second', 'third'] %}
+            max(case when position = {{ loop.index }} then label end) as {{ place }}_label,
+            max(case when position = {{ loop.index }} then lift end) as {{ place }}_lift,
+        {% endfor %}
+        count(*) as favourites
     from ranked_categories
     where position <= 3
     group by segment_id
+),
+
+favourites as (
+    select
+        segment_id,
+        distinguishing_categories,
+        case favourites
+            when 1 then {{ phrase('favourites_one', {'first_lift': 'first_lift', 'first': 'first_label'}) }}
+            when 2 then {{ phrase('favourites_two', {
+                'first_lift': 'first_lift', 'second_lift': 'second_lift', 'first': 'first_label', 'second': 'second_label'
+            }) }}
+            else {{ phrase('favourites_three', {
+                'first_lift': 'first_lift', 'second_lift': 'second_lift', 'third_lift': 'third_lift',
+                'first': 'first_label', 'second': 'second_label', 'third': 'third_label'
+            }) }}
+        end as favourites
+    from categories
 ),
 
 ranked_features as (
@@ -85,63 +120,110 @@ features as (
     group by segment_id
 ),
 
+-- Only what stands out is said.
 habits as (
     select
         segment_id,
-        'They were active on ' || round(active_days, 1) || ' of the last ' || window_days || ' days ('
-        || {{ ratio_text('active_days', 'overall_active_days') }} || ')'
-        || coalesce(' and spent ' || {{ ratio_text('amount', 'overall_amount') }}, '')
-        || '. An active day has ' || {{ counted_text('cast(round(basket_items) as integer)', 'event') }} || ' ('
-        || {{ ratio_text('basket_items', 'overall_basket_items') }} || ')'
-        || coalesce(
-            ' worth ' || round(basket_amount, 2) || ' ('
-            || {{ ratio_text('basket_amount', 'overall_basket_amount') }} || ')',
-            ''
-        )
-        || '. At least half of them were active in the last '
-        || case when recency_days <= 1 then 'day' else recency_days || ' days' end || '.' as activity,
-        -- Only what stands out is said.
+        coalesce(
+            {{ phrase('habits_active_spent', dict(active, **spent)) }}, {{ phrase('habits_active', active) }}
+        ) as active_text,
+        coalesce({{ phrase('habits_day_worth', dict(day, **worth)) }}, {{ phrase('habits_day', day) }}) as day_text,
         case
-            when abs(weekend_share - overall_weekend_share) >= 0.03
-                then
-                    ' They come ' || case when weekend_share > overall_weekend_share then 'more' else 'less' end
-                    || ' than others on weekends (' || {{ percent_text('weekend_share') }}
-                    || ' of their events, usual is ' || {{ percent_text('overall_weekend_share') }} || ').'
-        end as weekends,
+            when recency_days <= 1 then {{ phrase('habits_last_day') }}
+            else {{ phrase('habits_last_days', {'days': 'recency_days'}) }}
+        end as recency_text,
         case
-            when hours_share - overall_hours_share >= 0.03
-                then
-                    ' They come more than others ' || hours || ' (' || {{ percent_text('hours_share') }}
-                    || ' of their events, usual is ' || {{ percent_text('overall_hours_share') }} || ').'
-        end as hours
+            when weekend_share - overall_weekend_share >= 0.03 then {{ phrase('habits_weekends_more', weekends) }}
+            when overall_weekend_share - weekend_share >= 0.03 then {{ phrase('habits_weekends_less', weekends) }}
+        end as weekends_text,
+        case
+            when hours_share - overall_hours_share >= 0.03 then {{ phrase('habits_hours', hours_figures) }}
+        end as hours_text
     from behaviour
+),
+
+-- Sentence by sentence; one that is not said is null.
+activity as (
+    select
+        segment_id,
+        {{ phrase('sentences', {
+            'first': phrase('sentences', {'first': 'active_text', 'second': 'day_text'}), 'second': 'recency_text'
+        }) }} as activity_text,
+        weekends_text,
+        hours_text
+    from habits
+),
+
+told as (
+    select
+        sizes.segment_id,
+        favourites.distinguishing_categories,
+        coalesce(
+            {{ phrase('description_favour', {'favourites': 'favourites.favourites'}) }},
+            {{ phrase('description_no_favourites') }}
+        ) as favour_text,
+        coalesce(activity.activity_text, {{ phrase('description_no_habits') }}) as activity_text,
+        activity.weekends_text,
+        activity.hours_text
+    from sizes
+    left join favourites
+        on sizes.segment_id = favourites.segment_id
+    left join activity
+        on sizes.segment_id = activity.segment_id
+),
+
+told_weekends as (
+    select
+        * replace (
+            coalesce({{ phrase('sentences', {'first': 'activity_text', 'second': 'weekends_text'}) }}, activity_text)
+                as activity_text
+        )
+    from told
+),
+
+told_hours as (
+    select
+        * replace (
+            coalesce({{ phrase('sentences', {'first': 'activity_text', 'second': 'hours_text'}) }}, activity_text)
+                as activity_text
+        )
+    from told_weekends
+),
+
+texts_of_segments as (
+    select
+        sizes.segment_id,
+        sizes.users,
+        sizes.share,
+        told_hours.distinguishing_categories,
+        case
+            when sizes.is_unassigned then {{ phrase('description_unassigned') }}
+            when sizes.users < {{ var('min_users_per_cell') }} then {{ phrase('description_too_few') }}
+            when texts.description is not null then texts.description
+            else {{ phrase('description_text', {
+                'habits': 'told_hours.activity_text', 'favour': 'told_hours.favour_text'
+            }) }}
+        end as text
+    from sizes
+    inner join told_hours
+        on sizes.segment_id = told_hours.segment_id
+    left join texts
+        on sizes.segment_id = texts.segment_id
 ),
 
 final as (
     select
-        sizes.segment_id,
-        categories.distinguishing_categories,
+        texts_of_segments.segment_id,
+        texts_of_segments.distinguishing_categories,
         features.distinguishing_features,
-        {{ counted_text('sizes.users', 'user') }} || ', ' || {{ percent_text('sizes.share') }} || ' of all. '
-        || case
-            when sizes.is_unassigned then 'They fit no segment, and get no segment list.'
-            when sizes.users < {{ var('min_users_per_cell') }} then 'Too few to say more.'
-            when texts.description is not null then texts.description
-            else
-                coalesce('They favour ' || categories.favourites, 'They favour nothing above others') || '. '
-                || coalesce(habits.activity, 'Nothing is known of what they do.')
-                || coalesce(habits.weekends, '')
-                || coalesce(habits.hours, '')
-        end as description
-    from sizes
-    left join categories
-        on sizes.segment_id = categories.segment_id
+        {{ phrase('description', {
+            'users': counted_text('texts_of_segments.users', 'user'),
+            'percent': percent_text('texts_of_segments.share'),
+            'text': 'texts_of_segments.text',
+        }) }} as description
+    from texts_of_segments
     left join features
-        on sizes.segment_id = features.segment_id
-    left join texts
-        on sizes.segment_id = texts.segment_id
-    left join habits
-        on sizes.segment_id = habits.segment_id
+        on texts_of_segments.segment_id = features.segment_id
 )
 
 select * from final

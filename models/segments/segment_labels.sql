@@ -21,7 +21,7 @@ final as (
         sizes.segment_id,
         case
             when overrides.name is not null then overrides.name
-            when sizes.is_unassigned then 'Unassigned'
+            when sizes.is_unassigned then {{ phrase('name_unassigned') }}
             else coalesce(sizes.segment_name, texts.name, cluster_names.name, sizes.segment_id)
         end as name,
         case

@@ -1,6 +1,7 @@
 """Names of the clustered segments, from what they like more than everybody does."""
 
 from manyfaces.frames import previous_rows
+from manyfaces.phrases import Phrases
 from manyfaces.segments.naming import ITEMS_PER_SEGMENT, name_segmentations
 
 
@@ -25,6 +26,7 @@ def model(dbt, session):
         categories.filter(liked).select("segment_id, category, users, share, lift").pl(),
         items.filter(liked).query("item_stats", strongest).join(titles, "item_id", how="left").pl(),
         dbt.ref("name_words").pl(),
+        Phrases(dbt.ref("phrases").pl(), str(dbt.config.meta_get("language"))),
         as_of=wall[0][0] if wall else None,
         previous=previous_rows(session, dbt.this),
     )

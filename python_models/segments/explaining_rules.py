@@ -1,5 +1,6 @@
 """Rules that tell the users of a segment from all others."""
 
+from manyfaces.phrases import Phrases
 from manyfaces.segments.explanations import explain_segments
 from manyfaces.store import ArtifactStore
 
@@ -18,6 +19,7 @@ def model(dbt, session):
         .pl(),
         labels,
         dbt.ref("category_labels").pl(),
+        phrases=Phrases(dbt.ref("phrases").pl(), str(dbt.config.meta_get("language"))),
         min_users=int(dbt.config.meta_get("min_users_per_cell")),
         seed=int(dbt.config.meta_get("seed")),
         store=ArtifactStore(str(dbt.config.meta_get("store_dir"))),

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from languages import CHINESE, ENGLISH
 
 from manyfaces.segments.explanations import (
     ANY_SHARE,
@@ -61,7 +62,22 @@ def test_golden_bounds_read_well(threshold, feature, bound):
     ],
 )
 def test_golden_rules_in_words(rule, text):
-    assert rule_text(rule, FEATURES) == text
+    assert rule_text(rule, FEATURES, ENGLISH) == text
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ((Condition(5, 0.04), Condition(0, 12)), "Coffee的占比至少 4.0%，且active days至少 12"),
+        ((Condition(5, ANY_SHARE),), "有Coffee"),
+        ((Condition(3, high=ANY_SHARE),), "没有share of events on Sundays"),
+        ((Condition(5, ANY_SHARE, 0.02),), "有Coffee，低于 2.0%"),
+        ((Condition(2, 1230, 45600),), "amount in all从 1,230 到低于 45,600"),
+        ((Condition(4, high=math.log(0.8)),), "prices in their categories低于 通常的 0.80 倍"),
+    ],
+)
+def test_golden_rules_in_chinese(rule, text):
+    assert rule_text(rule, FEATURES, CHINESE) == text
 
 
 def test_bounds_take_in_the_lower_and_leave_out_the_upper_end():
@@ -81,7 +97,7 @@ def planted(users=1000, seed=0):
 
 
 def rules(values, is_member, is_held_out, features=(DAYS, GAP, COFFEE), min_users=5):
-    return rules_of_segment(values, is_member, is_held_out, features, min_users=min_users, seed=7)
+    return rules_of_segment(values, is_member, is_held_out, features, ENGLISH, min_users=min_users, seed=7)
 
 
 def test_a_planted_rule_is_found_and_holds_on_held_out_users():
@@ -178,13 +194,14 @@ def frames(users=1000):
     return features, shares.filter(pl.col("share") > 0), assignments
 
 
-def explained(features, shares, assignments, folder):
+def explained(features, shares, assignments, folder, phrases=ENGLISH):
     return explain_segments(
         features,
         shares,
         assignments,
         LABELS,
         CATEGORY_LABELS,
+        phrases=phrases,
         min_users=5,
         seed=7,
         store=ArtifactStore(folder),
@@ -227,3 +244,12 @@ def test_data_without_categories_is_explained_by_features(tmp_path):
     found = explained(features, NO_CATEGORIES, assignments, tmp_path)
     assert found["rule"].str.starts_with("active days at least 12").all()
     assert found["lift"][0] > 1.5
+
+
+def test_rules_of_one_language_are_not_taken_for_those_of_another(tmp_path):
+    english = explained(*frames(), tmp_path)
+    chinese = explained(*frames(), tmp_path, CHINESE)
+    assert "Coffee的占比至少 4.5%" in chinese["rule"][0]
+    assert chinese["run_id"][0] != english["run_id"][0]
+    assert chinese.drop("rule", "run_id").equals(english.drop("rule", "run_id"))
+    assert explained(*frames(), tmp_path).equals(english)
