@@ -367,6 +367,8 @@ def test_an_import_again_overwrites(superset, client, serving):
             )
         }
 
+    # The file of the test before has other segments.
+    assert superset.prepare(serving) is None
     before = there()
     assert len(before["chart"]) == sum(len(charts) for charts in titles().values())
     prepared = superset.home / "prepared"
