@@ -14,16 +14,27 @@
         {%- set project_folder = (invocation_args_dict.project_dir or '.') | replace("'", "''") -%}
         {#- Projects that know one language only have no such var. -#}
         {%- set language = var('language') if var.has_var('language') else 'en' -%}
+        {#- Run here, not handed to dbt: its hooks fail without stopping the run, which would then have no record. -#}
+        {%- call statement('record_run_start', auto_begin=False) %}
         begin;
         create schema if not exists builds;
-        create table if not exists builds.runs (
-            number bigint, run_id string, command string, started_at timestamp, ended_at timestamp, as_of timestamp,
-            git_revision string, language string, manyfaces_version string, build_number bigint, state string,
-            problem string
-        );
-        create table if not exists builds.nodes (
-            unique_id string, run_number bigint, status string, status_run_id string, earlier_status string
-        );
+        create table if not exists builds.runs (number bigint);
+        create table if not exists builds.nodes (unique_id string);
+        {#- A warehouse of an earlier version may lack some. -#}
+        {%- for table, columns in {
+            'runs': {
+                'run_id': 'string', 'command': 'string', 'started_at': 'timestamp', 'ended_at': 'timestamp',
+                'as_of': 'timestamp', 'git_revision': 'string', 'language': 'string', 'manyfaces_version': 'string',
+                'build_number': 'bigint', 'state': 'string', 'problem': 'string',
+            },
+            'nodes': {
+                'run_number': 'bigint', 'status': 'string', 'status_run_id': 'string', 'earlier_status': 'string',
+            },
+        }.items() %}
+            {%- for column, type in columns.items() %}
+        alter table builds.{{ table }} add column if not exists {{ column }} {{ type }};
+            {%- endfor %}
+        {%- endfor %}
         insert into builds.runs (number, run_id, command, started_at, git_revision, language, manyfaces_version)
         select
             coalesce(max(number), 0) + 1,
@@ -36,6 +47,7 @@
         from builds.runs;
         {{ record_nodes(selected) }}
         commit;
+        {%- endcall -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -41,7 +41,8 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Stop before DuckDB stumbles over the lock of another process, in words that say what to do."""
-        holder = other_holder(creds.path)
+        only_looks = str(config.get("access_mode")).lower() == "read_only"
+        holder = other_holder(creds.path, writers_only=only_looks)
         if holder:
             raise DbtRuntimeError(f"manyfaces: {in_use(Path(creds.path).name, holder)}")
 

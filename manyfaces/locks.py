@@ -24,10 +24,14 @@ class Holder:
         return said if self.process is None else f"{said} (process {self.process})"
 
 
-def other_holder(path: Path | str) -> Holder | None:
+def other_holder(path: Path | str, *, writers_only: bool = False) -> Holder | None:
     """Return another process that holds a lock on a file, one that writes first; None if none is known.
 
     The file is not opened: closing it would drop the locks that this process has on it.
+
+    Args:
+        path: the file.
+        writers_only: leave out processes that only read, which do not hinder others that only read.
     """
     try:
         status = os.stat(path)
@@ -39,6 +43,7 @@ def other_holder(path: Path | str) -> Holder | None:
         (mode == "READ", int(process))
         for mode, process, major, minor, inode in _LOCK.findall(text)
         if int(inode) == status.st_ino and (int(major, 16), int(minor, 16)) == device
+        and not (writers_only and mode == "READ")
     )
     return next((holder(process) for _, process in found if process != os.getpid()), None)
 

@@ -63,12 +63,13 @@ cells as (
             and known_items.item_id = segment_item_stats.item_id
 ),
 
+-- Rounded, so that the order in which the segments are summed up never shows in the last digit of a share.
 answers as (
     select
         cells.*,
-        sum(cells.segment_share * cells.yes_share) over (
+        round(sum(cells.segment_share * cells.yes_share) over (
             partition by cells.segmentation, cells.item_id
-        ) as overall_yes
+        ), 12) as overall_yes
     from cells
 ),
 

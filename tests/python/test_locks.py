@@ -36,6 +36,7 @@ def test_readers_and_writers_are_found_without_touching_the_file(database):
                 process.stdin.flush()
             process.stdout.readline()
             assert other_holder(database).process == process.pid
+            assert (other_holder(database, writers_only=True) is None) == (code == READER)
             process.stdin.close()
     assert other_holder(database) is None
     assert other_holder(database.with_name("missing.duckdb")) is None
