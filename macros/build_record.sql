@@ -6,7 +6,8 @@
 
 {# on-run-start: what is about to be made or tested counts as unfinished until the run ends. #}
 {% macro record_run_start() -%}
-    {%- if execute -%}
+    {#- Hooks are compiled, but not run, for those who only look. -#}
+    {%- if execute and invocation_args_dict.which not in ['compile', 'generate', 'list', 'parse', 'show'] -%}
         {%- set selected = [] -%}
         {%- for unique_id in selected_resources -%}
             {%- do selected.append({'unique_id': unique_id, 'status': 'started'}) -%}
