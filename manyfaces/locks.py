@@ -42,7 +42,8 @@ def other_holder(path: Path | str, *, writers_only: bool = False) -> Holder | No
     found = sorted(
         (mode == "READ", int(process))
         for mode, process, major, minor, inode in _LOCK.findall(text)
-        if int(inode) == status.st_ino and (int(major, 16), int(minor, 16)) == device
+        if int(inode) == status.st_ino
+        and (int(major, 16), int(minor, 16)) == device
         and not (writers_only and mode == "READ")
     )
     return next((holder(process) for _, process in found if process != os.getpid()), None)

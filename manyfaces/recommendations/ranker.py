@@ -34,6 +34,7 @@ BOOSTED_PARAMETERS = {
     "l2_regularization": 1.0,
     "early_stopping": False,
 }
+SCORED_ROWS = 1_000_000
 MIN_TAKEN = 500
 """With fewer taken candidates nothing is learned: about ten for each coefficient (Peduzzi et al., "A
 simulation study of the number of events per variable in logistic regression analysis", 1996). Seventy of a
@@ -236,7 +237,11 @@ def boosted_logits(examples: Examples, features: np.ndarray, seed: int) -> np.nd
         return np.zeros(len(features))
     trees = HistGradientBoostingClassifier(**BOOSTED_PARAMETERS, random_state=seed)
     trees.fit(examples.features[:, varies], examples.taken, sample_weight=examples.weights)
-    return trees.decision_function(features[:, varies])
+    # scikit-learn copies what it scores as doubles: a part at a time.
+    parts = range(0, len(features), SCORED_ROWS)
+    return np.concatenate(
+        [trees.decision_function(features[start : start + SCORED_ROWS, varies]) for start in parts]
+    )
 
 
 def multi_task_logits(

@@ -125,7 +125,7 @@ def boosted_table(
         if rows.taken.sum() < ranker.MIN_TAKEN:
             continue
         wanted = finalists.filter(list=list_name).sort("user_number", "item_number")
-        candidates = wanted.select(features).to_numpy().astype(np.float32)
+        candidates = wanted.select(features).to_numpy().astype(np.float32, copy=False)
 
         # Trees do not ask for it.
         segments = np.empty(0, np.str_)

@@ -9,6 +9,7 @@ features as (
     where wall_number = 0
 ),
 
+-- Floats, as rankers read them: millions of rows travel to Python.
 final as (
     select
         finalists.user_number,
@@ -16,9 +17,9 @@ final as (
         finalists.list,
         features.segment_id,
         {% for feature in ranking_features() %}
-            features.{{ feature }},
+            cast(features.{{ feature }} as float) as {{ feature }},
         {% endfor %}
-        features.repeated
+        cast(features.repeated as float) as repeated
     from finalists
     inner join features
         on
